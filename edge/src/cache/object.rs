@@ -1,0 +1,92 @@
+//! One response of an origin: its head, and where its body is.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::key::Key;
+use super::slices::Slices;
+use crate::clock::Now;
+
+/// A response as it was received, immutable. A refresh (304) makes a new `Object` that shares the
+/// body of the old one.
+#[derive(Debug)]
+pub struct Object {
+    /// What it is found by.
+    pub key: Key,
+    /// Everything but the body.
+    pub meta: Meta,
+    /// The body.
+    pub body: Body,
+}
+
+/// Where the bytes are.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A file of a `file://` origin, sent as it is. `len` was its size when it was opened.
+    File {
+        /// Open for reading.
+        file: Arc<File>,
+        /// Bytes.
+        len: u64,
+    },
+    /// Slices on a volume, some of them perhaps missing or being filled.
+    Slices(Arc<Slices>),
+    /// No body at all, or a short one that is not worth a slice (an error page).
+    Memory(bytes::Bytes),
+}
+
+/// The head of a stored response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Status code; 206 answers are stored as the 200 they are part of.
+    pub status: u16,
+    /// End-to-end fields as they go to the client, each `Name: value\r\n`: without framing fields
+    /// (`Content-Length`, `Content-Range`, `Transfer-Encoding`, `Connection` …), `Age`, `Accept-Ranges`.
+    /// `Date`, `ETag`, `Last-Modified`, `Content-Type` are in here too.
+    pub headers: Box<[u8]>,
+    /// The entity tag as received, quotes and any `W/` included.
+    pub etag: Option<Box<str>>,
+    /// `Last-Modified` in Unix seconds.
+    pub last_modified_unix_s: Option<i64>,
+    /// When the response (or the 304 that refreshed it) arrived.
+    pub received_unix_ms: u64,
+    /// Its age then (RFC 9111 §4.2.3, corrected initial age).
+    pub initial_age_ms: u64,
+    /// How long it is fresh, counted from age zero (RFC 9111 §4.2.1).
+    pub lifetime_ms: u64,
+    /// The key's text, for purge and `explain`: site name, a space, path and query.
+    pub key_text: Box<str>,
+}
+
+impl Meta {
+    /// Age in milliseconds (RFC 9111 §4.2.3).
+    pub fn age_ms(&self, now: Now) -> u64 {
+        self.initial_age_ms + now.unix_ms.saturating_sub(self.received_unix_ms)
+    }
+
+    /// Whether it may be used without asking the origin (RFC 9111 §4.2).
+    pub fn is_fresh(&self, now: Now) -> bool {
+        self.age_ms(now) < self.lifetime_ms
+    }
+
+    /// The entity tag if it is a strong one (RFC 9110 §8.8.3).
+    pub fn strong_etag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|tag| tag.starts_with('"'))
+    }
+}
+
+impl Object {
+    /// Length of the representation; `None` while an origin has not said and not finished.
+    pub fn len(&self) -> Option<u64> {
+        match &self.body {
+            Body::File { len, .. } => Some(*len),
+            Body::Slices(slices) => slices.len(),
+            Body::Memory(bytes) => Some(bytes.len() as u64),
+        }
+    }
+
+    /// Whether the length is known to be zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}

@@ -1,0 +1,139 @@
+//! What a session holds while the fill plane works for it.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Object, Relay};
+use crate::mailbox::{Notify, Token};
+use crate::metrics::Outcome;
+
+/// The answer to "open this URL".
+#[derive(Clone)]
+pub enum Opened {
+    /// A stored (or now being stored) response, and how it was come by.
+    Object(Arc<Object>, Outcome),
+    /// A response that may not be stored: it passes through memory to this one client.
+    Relay(Arc<Relay>),
+}
+
+/// Why the fill plane could not do what was asked. `as_str` is log field and metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FillError {
+    /// No such file in a `file://` origin.
+    NotFound,
+    /// A file that may not be read, or a target that is no regular file.
+    Forbidden,
+    /// No origin could be connected to.
+    Connect,
+    /// The origin did not answer in time.
+    Timeout,
+    /// The origin's answer broke off or was not HTTP.
+    Broken,
+    /// The object changed at the origin: its missing bytes cannot be had any more.
+    Changed,
+    /// The origin has no such range.
+    Unsatisfiable,
+    /// Too much is waiting already.
+    Overloaded,
+    /// The disk failed and there was no other way.
+    Disk,
+}
+
+impl FillError {
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FillError::NotFound => "not_found",
+            FillError::Forbidden => "forbidden",
+            FillError::Connect => "origin_connect",
+            FillError::Timeout => "origin_timeout",
+            FillError::Broken => "origin_broken",
+            FillError::Changed => "origin_changed",
+            FillError::Unsatisfiable => "unsatisfiable",
+            FillError::Overloaded => "overloaded",
+            FillError::Disk => "disk",
+        }
+    }
+
+    /// The status a client gets when nothing was sent yet.
+    pub fn status(self) -> u16 {
+        match self {
+            FillError::NotFound => 404,
+            FillError::Forbidden => 403,
+            FillError::Connect | FillError::Broken | FillError::Changed => 502,
+            FillError::Timeout => 504,
+            FillError::Unsatisfiable => 416,
+            FillError::Overloaded => 503,
+            FillError::Disk => 500,
+        }
+    }
+}
+
+enum State {
+    Waiting,
+    Opened(Opened),
+    Failed(FillError),
+}
+
+/// One demand's life: the session waits, the fill plane answers once, a notice wakes the session.
+pub struct Ticket {
+    notify: Arc<dyn Notify>,
+    token: Token,
+    state: Mutex<State>,
+    abandoned: AtomicBool,
+}
+
+impl Ticket {
+    /// A ticket whose answer wakes `token`.
+    pub fn new(notify: Arc<dyn Notify>, token: Token) -> Arc<Ticket> {
+        Arc::new(Ticket {
+            notify,
+            token,
+            state: Mutex::new(State::Waiting),
+            abandoned: AtomicBool::new(false),
+        })
+    }
+
+    /// Answers with an object or relay.
+    pub fn open(&self, opened: Opened) {
+        self.settle(State::Opened(opened));
+    }
+
+    /// Answers that it cannot be done.
+    pub fn fail(&self, error: FillError) {
+        self.settle(State::Failed(error));
+    }
+
+    /// Tells the session to look again: the bytes it asked for are coming.
+    pub fn nudge(&self) {
+        self.notify.notify(self.token);
+    }
+
+    /// The answer, once there is one; an `Opened` is handed out once.
+    pub fn take(&self) -> Option<Result<Opened, FillError>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Waiting) {
+            State::Waiting => None,
+            State::Opened(opened) => Some(Ok(opened)),
+            State::Failed(error) => {
+                *state = State::Failed(error);
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Says that nobody waits any more.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+    }
+
+    /// Whether the client has left.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
+    }
+
+    fn settle(&self, to: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        self.nudge();
+    }
+}

@@ -1,0 +1,4 @@
+//! Under construction.
+/// Holds a region.
+#[derive(Debug)]
+pub struct Pin;

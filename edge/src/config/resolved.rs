@@ -1,0 +1,218 @@
+//! What the rest of the node sees of the configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A whole node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Threads and time-outs.
+    pub server: Server,
+    /// Where clients connect; at least one.
+    pub listen: Vec<Listen>,
+    /// Certificates for `tls` listeners (not used by plain ones).
+    pub certificates: Vec<Certificate>,
+    /// The control plane's doors.
+    pub admin: Admin,
+    /// The store.
+    pub cache: Cache,
+    /// The kernel program.
+    pub guard: Guard,
+    /// Access and error log.
+    pub log: Log,
+    /// At least one.
+    pub sites: Vec<Site>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Data-plane threads.
+    pub workers: usize,
+    /// Fill-plane threads.
+    pub fill_threads: usize,
+    /// Whether workers are pinned to cores.
+    pub pin: bool,
+    /// Time for a request head, ms.
+    pub head_timeout_ms: u64,
+    /// Idle keep-alive time, ms.
+    pub idle_timeout_ms: u64,
+    /// Time a stalled client keeps its connection, ms.
+    pub send_timeout_ms: u64,
+    /// Time `SIGTERM` leaves to running downloads, ms.
+    pub drain_timeout_ms: u64,
+}
+
+/// `[[listen]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port; port 0 lets the kernel choose.
+    pub addr: SocketAddr,
+    /// `TCP_CONGESTION` of accepted sockets; `None`: the host's default.
+    pub congestion: Option<String>,
+    /// Whether connections speak TLS.
+    pub tls: bool,
+    /// `listen(2)` backlog.
+    pub backlog: u32,
+}
+
+/// `[[certificate]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// PEM chain.
+    pub cert: PathBuf,
+    /// PEM key.
+    pub key: PathBuf,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// TCP address; `None`: no TCP door.
+    pub addr: Option<SocketAddr>,
+    /// Unix socket; `None`: no socket.
+    pub socket: Option<PathBuf>,
+}
+
+/// `[cache]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Where bodies are kept; empty: a temporary volume.
+    pub volumes: Vec<Volume>,
+    /// Memory for heads and small objects, bytes.
+    pub ram_bytes: u64,
+    /// Slice size, bytes; a power of two.
+    pub slice_bytes: u64,
+    /// Time between checkpoints of the index, ms.
+    pub checkpoint_ms: u64,
+}
+
+/// One entry of `cache.volumes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// File or block device.
+    pub path: PathBuf,
+    /// Bytes it may use.
+    pub size_bytes: u64,
+}
+
+/// `[guard]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Interfaces to attach to; empty: off.
+    pub interfaces: Vec<String>,
+    /// Whether verdicts drop.
+    pub mode: GuardMode,
+    /// Most flows accounted for at once (the oldest make room).
+    pub flows: u32,
+    /// Prefixes never dropped, as `address/length`.
+    pub allow: Vec<String>,
+    /// Prefixes always dropped, as `address/length`.
+    pub deny: Vec<String>,
+    /// Where maps are pinned.
+    pub pin_dir: PathBuf,
+}
+
+/// `guard.mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardMode {
+    /// Verdicts drop packets.
+    Enforce,
+    /// Verdicts are counted, packets pass.
+    Observe,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Access log file; `None`: no access log; `-`: standard output.
+    pub access: Option<PathBuf>,
+    /// Its format.
+    pub format: LogFormat,
+    /// `tracing` filter of the node's own log on standard error.
+    pub level: String,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Apache's combined format.
+    Combined,
+}
+
+/// `[[site]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// First host; the site's label in logs, metrics and keys.
+    pub name: String,
+    /// Host names, lower-case; `*.suffix` or `*`.
+    pub hosts: Vec<String>,
+    /// Which defaults were taken.
+    pub preset: Preset,
+    /// Where objects come from.
+    pub origin: Origin,
+    /// Lifetime of what says nothing of its own, ms.
+    pub default_ttl_ms: u64,
+    /// Whether a fill outlives its client.
+    pub finish: Finish,
+    /// Added to a path that ends in `/` at a `file://` origin; `None`: 404.
+    pub index: Option<String>,
+}
+
+/// `site.preset`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// Pages, images, small files.
+    Web,
+    /// Large files.
+    Download,
+    /// Audio and video.
+    Video,
+    /// Answers made per request.
+    Dynamic,
+}
+
+/// `site.finish`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finish {
+    /// A fill always ends.
+    Always,
+    /// It ends when at least this share (0–1) is done.
+    After(f64),
+    /// It stops with its last client.
+    Never,
+}
+
+/// Where a site's objects come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `file:///dir`
+    File {
+        /// The directory; nothing outside it is ever served.
+        root: PathBuf,
+    },
+    /// `http://…`, one or more
+    Http {
+        /// Tried in order.
+        addresses: Vec<OriginAddress>,
+        /// `Host` sent to the origin; `None`: the client's.
+        host: Option<String>,
+        /// Time to connect, ms.
+        connect_timeout_ms: u64,
+        /// Time without a byte, ms.
+        read_timeout_ms: u64,
+        /// Further tries after a failure.
+        retries: u32,
+    },
+}
+
+/// One origin address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginAddress {
+    /// Name or address as configured, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}

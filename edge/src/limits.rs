@@ -1,0 +1,51 @@
+//! Every ceiling of the node, in one place. Units stand last in the name.
+
+/// Longest request head (request line + headers) a client may send.
+pub const REQUEST_HEAD_MAX_BYTES: usize = 32 * 1024;
+/// Longest request target; beyond it 414.
+pub const REQUEST_TARGET_MAX_BYTES: usize = 8 * 1024;
+/// Most header fields in a request; beyond it 431.
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// Received bytes a connection may hold before reading pauses (head + pipelined requests).
+pub const RECEIVE_BUFFER_MAX_BYTES: usize = 64 * 1024;
+/// Request body drained on a keep-alive connection before it is closed instead.
+pub const DRAIN_BODY_MAX_BYTES: u64 = 1024 * 1024;
+/// Most ranges looked at in one `Range` header; more and the header is ignored (RFC 9110 §14.2).
+pub const RANGES_MAX: usize = 32;
+/// Largest stored response head of an origin.
+pub const ORIGIN_HEAD_MAX_BYTES: usize = 64 * 1024;
+/// Time a client has to send a whole request head, ms; beyond it 408.
+pub const HEAD_TIMEOUT_MS: u64 = 15_000;
+/// Time a keep-alive connection may stay idle, ms.
+pub const IDLE_TIMEOUT_MS: u64 = 60_000;
+/// Time a client may take no byte of a response that waits for it, ms.
+pub const SEND_TIMEOUT_MS: u64 = 60_000;
+/// Time a client waits for the fill plane before 504, ms.
+pub const FILL_TIMEOUT_MS: u64 = 90_000;
+/// Requests served on one connection before it is closed.
+pub const REQUESTS_PER_CONN_MAX: u32 = 1_000_000;
+/// Connections one worker holds.
+pub const CONNS_PER_WORKER_MAX: usize = 131_072;
+/// Commands waiting in one worker's mailbox; beyond it the worker rescans its waiting connections.
+pub const WORKER_MAILBOX_MAX: usize = 4_096;
+/// Demands waiting in one fill thread's mailbox; beyond it the request is answered 503.
+pub const FILL_MAILBOX_MAX: usize = 16_384;
+/// Bytes one connection may send per turn of its worker, for fairness.
+pub const TURN_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Pipe capacity asked for, bytes.
+pub const PIPE_BYTES: usize = 1024 * 1024;
+/// Pipes one worker keeps; connections beyond it send with `sendfile`.
+pub const PIPES_PER_WORKER_MAX: usize = 1_024;
+/// Bytes an uncacheable body may wait in memory for its client.
+pub const RELAY_BUFFER_MAX_BYTES: usize = 256 * 1024;
+/// Smallest and largest slice size a config may ask for.
+pub const SLICE_MIN_BYTES: u64 = 64 * 1024;
+/// See [`SLICE_MIN_BYTES`].
+pub const SLICE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Parts a slice's presence is remembered in (one bit each).
+pub const SLICE_BLOCKS: u32 = 64;
+/// Objects' heads kept in memory.
+pub const OBJECTS_IN_MEMORY_MAX: usize = 65_536;
+
+const _: () = assert!(REQUEST_HEAD_MAX_BYTES <= RECEIVE_BUFFER_MAX_BYTES, "a head must fit");
+const _: () = assert!(REQUEST_TARGET_MAX_BYTES < REQUEST_HEAD_MAX_BYTES, "414 before 431");

@@ -1,0 +1,2 @@
+//! The `edge` binary.
+fn main() {}

@@ -1,0 +1,47 @@
+//! What a session asks of the fill plane.
+
+use std::sync::Arc;
+
+use crate::cache::{Key, Object, Ticket};
+use crate::site::Site;
+
+/// A message from a worker to the fill plane. The answer goes through its [`Ticket`].
+pub struct Demand {
+    /// Where the answer goes.
+    pub ticket: Arc<Ticket>,
+    /// Whose origin.
+    pub site: Arc<Site>,
+    /// Host the client asked for, lower-case, without port.
+    pub host: Box<str>,
+    /// Path and query as they go to the origin; begins with `/`.
+    pub target: Box<str>,
+    /// What is wanted.
+    pub want: Want,
+}
+
+/// See [`Demand::want`].
+pub enum Want {
+    /// The object: answered with [`Ticket::open`] as soon as its head is known, while the body
+    /// goes on to be filled.
+    Open {
+        /// What it is stored under.
+        key: Key,
+        /// The bytes the client wants first: start and (exclusive) end, if it asked for a range
+        /// that begins somewhere known. `None`: the whole.
+        range: Option<(u64, Option<u64>)>,
+        /// Whether only the head is wanted (HEAD).
+        head_only: bool,
+        /// The expired object to revalidate, if there is one.
+        stale: Option<Arc<Object>>,
+    },
+    /// Bytes `start .. end` of an object whose head is known: the ticket is nudged when slices
+    /// begin to be filled, failed when they cannot be.
+    Bytes {
+        /// Whose bytes.
+        object: Arc<Object>,
+        /// First byte.
+        start: u64,
+        /// One past the last.
+        end: u64,
+    },
+}

@@ -1,0 +1,3 @@
+//! Every system call of the node that does not go through the ring.
+
+pub mod eventfd;

@@ -1,0 +1,2 @@
+//! `cargo xtask`: everything one does with this repository.
+fn main() {}
