@@ -51,6 +51,7 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     loop {}
 }
 
+// What the kernel calls MIT.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
