@@ -9,9 +9,11 @@
 //! thread switch, so hot bytes never go that way).
 
 mod buffers;
+mod calls;
 mod driver;
 mod error;
 pub mod fake;
+mod op;
 mod pipes;
 mod setup;
 mod slab;
