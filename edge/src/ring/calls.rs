@@ -122,6 +122,10 @@ impl Io for Ring {
         Ok(moved)
     }
 
+    fn pipes_alive(&self) -> usize {
+        self.pipes.alive()
+    }
+
     fn pipe_len(&self, pipe: &Pipe) -> usize {
         pipe.len
     }

@@ -158,6 +158,8 @@ pub trait Io {
         socket: &Self::Socket,
         more: bool,
     ) -> io::Result<usize>;
+    /// Pipes alive, lent or not.
+    fn pipes_alive(&self) -> usize;
     /// Bytes in the pipe.
     fn pipe_len(&self, pipe: &Self::Pipe) -> usize;
     /// Accounts the bytes of a finished [`Io::splice_in`].
