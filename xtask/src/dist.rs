@@ -29,7 +29,7 @@ pub fn dist() -> Result<()> {
     })?;
     println!("node: {}, {}", sh::short(&binary), linkage(&binary));
     let name = format!("edge-{VERSION}-{ARCH}-linux");
-    let tarball = pack(&binary, &sh::target().join("dist"), &name)?;
+    let tarball = pack(&binary, &FILES, &sh::target().join("dist"), &name)?;
     let sum = sh::read(Command::new("sha256sum").arg("--binary").arg(&tarball))?;
     let bytes = fs::metadata(&tarball).context("the tarball is gone")?.len();
     println!("{}  {}", sh::short(&tarball), sh::human(bytes));
@@ -69,7 +69,7 @@ fn linkage(binary: &Path) -> String {
 }
 
 /// The same tree gives the same tarball: sorted, owned by root, dated by the last commit.
-fn pack(binary: &Path, dist: &Path, name: &str) -> Result<PathBuf> {
+fn pack(binary: &Path, files: &[&str], dist: &Path, name: &str) -> Result<PathBuf> {
     let dir = dist.join(name);
     let tarball = dist.join(format!("{name}.tar.gz"));
     fs::remove_dir_all(&dir).or_else(|error| match error.kind() {
@@ -78,7 +78,7 @@ fn pack(binary: &Path, dist: &Path, name: &str) -> Result<PathBuf> {
     })?;
     fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
     copy(binary, &dir.join("edge"))?;
-    for file in FILES {
+    for file in files {
         let from = sh::root().join(file);
         copy(&from, &dir.join(from.file_name().context("a directory was listed")?))?;
     }
@@ -102,4 +102,29 @@ fn last_change() -> String {
     let mut git = Command::new("git");
     git.current_dir(sh::root()).args(["log", "-1", "--format=%ct"]);
     sh::read(&mut git).map_or("0".to_owned(), |seconds| seconds.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tarball_holds_all_and_is_the_same_twice() {
+        let dist = sh::target().join(format!("dist-test-{}", std::process::id()));
+        let binary = std::env::current_exe().unwrap();
+        let files = ["xtask/assets/edge.service", "LICENSE-MIT"];
+        let packed = || fs::read(pack(&binary, &files, &dist, "edge-test").unwrap()).unwrap();
+        assert!(packed() == packed());
+        let tarball = dist.join("edge-test.tar.gz");
+        let list = sh::read(Command::new("tar").arg("-tvf").arg(tarball)).unwrap();
+        fs::remove_dir_all(&dist).unwrap();
+        for line in ["edge-test/edge", "edge-test/edge.service", "edge-test/LICENSE-MIT"] {
+            assert!(
+                list.lines().any(|entry| entry.ends_with(line) && entry.contains(" 0/0 ")),
+                "{list}"
+            );
+        }
+        let runs = |line: &str| line.starts_with("-rwxr-xr-x") && line.ends_with("/edge");
+        assert!(list.lines().any(runs), "{list}");
+    }
 }
