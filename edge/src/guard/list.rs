@@ -56,7 +56,7 @@ impl<V: Entry> List<V> {
         };
         match found {
             Ok(value) => {
-                Ok(Some(value).filter(|value| value.prefix_bits() == prefix.bits().into()))
+                Ok(Some(value).filter(|value| value.prefix_bits() == u32::from(prefix.bits())))
             }
             Err(MapError::KeyNotFound) => Ok(None),
             Err(error) => Err(GuardError::bpf(format!("look up {prefix}"), error)),
