@@ -34,7 +34,7 @@ fn bans_and_flows_hold_across_restarts() {
     let config = bpffs.config();
     let Some((mut program, notes)) = load(&config) else { return };
     assert!(notes.is_empty(), "{notes:?}");
-    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2)))).unwrap();
+    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2))), 1).unwrap();
     let mut maps = Maps::open(&bpffs.pin_dir()).unwrap();
     maps.ban(prefix("203.0.113.0/24"), reason::SCAN, None).unwrap();
     drop((program, maps));
@@ -161,7 +161,7 @@ fn an_ended_ban_does_not_open_the_network_around_it_and_is_swept() {
     };
     // The kernel's clock is a tick behind: until it is past their end, the narrower ones may judge.
     for _ in 0..200 {
-        assert_eq!(program.test_run(&frame).unwrap(), Action::Drop);
+        assert_eq!(program.test_run(&frame, 1).unwrap(), Action::Drop);
         if scanned(&maps) > 0 {
             break;
         }
@@ -177,7 +177,7 @@ fn an_ended_ban_does_not_open_the_network_around_it_and_is_swept() {
 fn bpftool_prints_the_fields_by_name() {
     let Some(bpffs) = Bpffs::mount() else { return };
     let Some((mut program, _)) = load(&bpffs.config()) else { return };
-    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2)))).unwrap();
+    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2))), 1).unwrap();
     let mut maps = Maps::open(&bpffs.pin_dir()).unwrap();
     maps.ban(prefix("203.0.113.9"), reason::OPERATOR, None).unwrap();
     for (map, fields) in [
