@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use edge::config;
-use edge::guard::{Action, Guard, GuardError, GuardNote, Maps, Prefix};
+use edge::guard::{Action, Guard, GuardError, GuardNote, Maps, Prefix, Program};
 use edge_common::reason;
 
 use crate::bpffs::{Bpffs, load};
@@ -218,4 +218,15 @@ fn without_a_bpf_file_system_the_guard_is_off_and_says_so() {
     assert!(guard.state().off.unwrap().contains("choose a pin_dir in /sys/fs/bpf"));
     let error = Maps::open(&config.pin_dir).unwrap_err();
     assert!(matches!(error, GuardError::NoMaps { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_somebody_else_made_is_not_trusted() {
+    let Some(bpffs) = Bpffs::mount() else { return };
+    if load(&bpffs.config()).is_none() {
+        return;
+    }
+    std::os::unix::fs::chown(bpffs.pin_dir(), Some(65_534), None).unwrap();
+    let error = Program::load(&bpffs.config(), &mut Vec::new()).unwrap_err();
+    assert!(matches!(error, GuardError::NotOurs { .. }), "{error}");
 }
