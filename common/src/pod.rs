@@ -2,7 +2,7 @@
 
 use crate::{Address4, Allow, Deny, Flow, FlowKey, Settings, Total};
 
-// SAFETY (all): `repr(C)` integers and byte arrays, valid for every bit pattern, `'static`, and
+// SAFETY: this type and the others here are `repr(C)` integers and byte arrays, valid for every bit pattern, `'static`, and
 // without padding: the size of each is asserted to be the sum of its fields beside its definition.
 unsafe impl aya::Pod for Address4 {}
 // SAFETY: as above.

@@ -18,13 +18,8 @@ pub fn account(packet: &Packet, bytes: u64, now_ns: u64) {
     if add(packet, bytes, now_ns) {
         return;
     }
-    let first = Flow {
-        packets: 1,
-        bytes,
-        first_ns: now_ns,
-        last_ns: now_ns,
-        tcp_flags: packet.tcp_flags,
-    };
+    let first =
+        Flow { packets: 1, bytes, first_ns: now_ns, last_ns: now_ns, tcp_flags: packet.tcp_flags };
     if FLOWS.insert(packet.key, first, BPF_NOEXIST.into()).is_err() {
         // Another CPU was quicker to insert it.
         add(packet, bytes, now_ns);

@@ -63,7 +63,7 @@ struct Ipv6 {
     destination: [u8; 16],
 }
 
-// SAFETY (both): bytes and byte arrays only.
+// SAFETY: bytes and byte arrays only.
 unsafe impl Bytes for Ipv4 {}
 // SAFETY: as above.
 unsafe impl Bytes for Ipv6 {}

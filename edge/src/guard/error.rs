@@ -24,6 +24,12 @@ pub enum GuardError {
         /// The configured folder.
         path: PathBuf,
     },
+    /// Somebody else made the folder, and could change what is pinned there.
+    #[error("{} belongs to another user: remove it", path.display())]
+    NotOurs {
+        /// The configured folder.
+        path: PathBuf,
+    },
     /// No pinned maps.
     #[error("no guard maps in {}: is a node running with its guard on?", path.display())]
     NoMaps {

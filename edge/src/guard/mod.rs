@@ -35,7 +35,6 @@ use crate::config;
 pub struct Guard {
     running: Option<Running>,
     off: Option<String>,
-    mode: Option<config::GuardMode>,
 }
 
 #[derive(Debug)]
@@ -69,15 +68,21 @@ impl Guard {
     pub fn reload(&mut self, config: &config::Guard) -> Vec<GuardNote> {
         let mut notes = Vec::new();
         self.off = None;
-        self.mode = None;
         if config.interfaces.is_empty() {
             self.running = None;
             return notes;
         }
-        if let Err(error) = self.follow(config, &mut notes) {
-            self.running = None;
-            self.off = Some(error.to_string());
-            notes.push(GuardNote::Off { error });
+        if self.running.is_none() {
+            match Running::load(config, &mut notes) {
+                Ok(running) => self.running = Some(running),
+                Err(error) => {
+                    self.off = Some(error.to_string());
+                    notes.push(GuardNote::Off { error });
+                }
+            }
+        }
+        if let Some(running) = &mut self.running {
+            running.follow(config, &mut notes);
         }
         notes
     }
@@ -94,55 +99,51 @@ impl Guard {
 
     /// For the status page.
     pub fn state(&self) -> GuardState {
-        let attached = self.running.as_ref().map_or(&[][..], |running| &running.attached);
+        let running = self.running.as_ref();
+        let attached = running.map_or(&[][..], |running| &running.attached);
         GuardState {
-            mode: self.mode,
+            mode: running.and_then(|running| running.maps.mode().ok()),
             interfaces: attached.iter().map(|at| (at.interface().to_owned(), at.mode())).collect(),
             off: self.off.clone(),
         }
     }
+}
 
-    fn follow(
-        &mut self,
-        config: &config::Guard,
-        notes: &mut Vec<GuardNote>,
-    ) -> Result<(), GuardError> {
-        let mut running = match self.running.take() {
-            Some(running) => {
-                let (got, asked) = (running.maps.flows_max(), config.flows.max(1));
-                if got != asked {
-                    notes.push(GuardNote::FlowsKept { got, asked });
-                }
-                running
-            }
-            None => {
-                let program = Program::load(config, notes)?;
-                Running { attached: Vec::new(), program, maps: Maps::open(&config.pin_dir)? }
-            }
-        };
-        // Before the program sees a packet under the new rules, and allow before deny.
-        policy::reconcile(&mut running.maps, config, notes)?;
-        running.maps.set_mode(config.mode)?;
-        running.attached.retain(|at| config.interfaces.iter().any(|name| name == at.interface()));
+impl Running {
+    fn load(config: &config::Guard, notes: &mut Vec<GuardNote>) -> Result<Running, GuardError> {
+        let program = Program::load(config, notes)?;
+        Ok(Running { attached: Vec::new(), program, maps: Maps::open(&config.pin_dir)? })
+    }
+
+    fn follow(&mut self, config: &config::Guard, notes: &mut Vec<GuardNote>) {
+        let (got, asked) = (self.maps.flows_max(), config.flows.max(1));
+        if got != asked {
+            notes.push(GuardNote::FlowsKept { got, asked });
+        }
+        // Before the program sees a packet under the new mode.
+        let followed = policy::reconcile(&mut self.maps, config, notes)
+            .and_then(|()| self.maps.set_mode(config.mode));
+        if let Err(error) = followed {
+            notes.push(GuardNote::NotFollowed { error });
+        }
+        self.attached.retain(|at| config.interfaces.iter().any(|name| name == at.interface()));
         for name in &config.interfaces {
-            if running.attached.iter().any(|at| at.interface() == name) {
-                continue;
-            }
-            match running.program.attach(name) {
-                Ok(attached) => {
-                    notes.push(GuardNote::Attached {
-                        interface: name.clone(),
-                        mode: attached.mode(),
-                    });
-                    running.attached.push(attached);
-                }
-                Err((native, generic)) => {
-                    notes.push(GuardNote::NotAttached { interface: name.clone(), native, generic });
-                }
+            if !self.attached.iter().any(|at| at.interface() == name) {
+                self.attach(name, notes);
             }
         }
-        self.mode = Some(config.mode);
-        self.running = Some(running);
-        Ok(())
+    }
+
+    fn attach(&mut self, name: &str, notes: &mut Vec<GuardNote>) {
+        let interface = name.to_owned();
+        match self.program.attach(name) {
+            Ok(attached) => {
+                notes.push(GuardNote::Attached { interface, mode: attached.mode() });
+                self.attached.push(attached);
+            }
+            Err((native, generic)) => {
+                notes.push(GuardNote::NotAttached { interface, native, generic });
+            }
+        }
     }
 }

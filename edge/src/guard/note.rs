@@ -42,6 +42,11 @@ pub enum GuardNote {
         /// Entries the configuration asks for.
         asked: u32,
     },
+    /// Lists or mode could not be written: the former rules hold, in whole or in part.
+    NotFollowed {
+        /// Why.
+        error: GuardError,
+    },
     /// An entry of `guard.allow` or `guard.deny` was left out.
     Refused {
         /// `allow` or `deny`.
@@ -85,6 +90,9 @@ impl fmt::Display for GuardNote {
             }
             GuardNote::FlowsKept { got, asked } => {
                 write!(f, "guard.flows = {asked} takes effect at the next start (now {got})")
+            }
+            GuardNote::NotFollowed { error } => {
+                write!(f, "guard keeps its former rules, in whole or in part: {error}")
             }
             GuardNote::Refused { list, error } => write!(f, "guard.{list}: {error}"),
             GuardNote::NotListed { list, count, error } => {

@@ -67,7 +67,12 @@ pub(super) fn prepare(dir: &Path) -> Result<(), GuardError> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(|error| failed("create", dir, error))
+        .map_err(|error| failed("create", dir, error))?;
+    // The file system's root may be written by everybody.
+    match mount::is_ours(dir).map_err(|error| failed("look at", dir, error))? {
+        true => Ok(()),
+        false => Err(GuardError::NotOurs { path: dir.to_owned() }),
+    }
 }
 
 /// Removes the pins in `dir` that do not fit, so that loading the program makes new ones in their
@@ -77,16 +82,21 @@ pub(super) fn keep_fitting(
     flows: u32,
     notes: &mut Vec<GuardNote>,
 ) -> Result<(), GuardError> {
-    let layout = layout(dir);
+    let layout = match layout(dir) {
+        Ok(layout) => Some(layout),
+        // Not ours to judge, and not ours to throw away.
+        Err(error @ GuardError::NotPermitted { .. }) => return Err(error),
+        Err(_) => None,
+    };
     for wanted in shapes(flows) {
         let path = dir.join(wanted.name);
         if !path.exists() {
             continue;
         }
         let why = match &layout {
-            Ok(LAYOUT) => misfit(&path, &wanted),
-            Ok(other) => Some(format!("layout {other} was pinned, {LAYOUT} is needed")),
-            Err(_) => Some("maps without a layout were pinned".to_owned()),
+            Some(LAYOUT) => misfit(&path, &wanted),
+            Some(other) => Some(format!("layout {other} was pinned, {LAYOUT} is needed")),
+            None => Some("maps without a layout were pinned".to_owned()),
         };
         if let Some(why) = why {
             std::fs::remove_file(&path).map_err(|error| GuardError::io("remove", &path, error))?;

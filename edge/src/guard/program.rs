@@ -108,11 +108,12 @@ impl Program {
         self.attach_as(interface, AttachMode::Generic).map_err(|generic| (native, generic))
     }
 
-    /// Judges one frame without a network (`BPF_PROG_TEST_RUN`); maps are written as ever. Frames
-    /// shorter than 14 bytes are refused by the kernel.
-    pub fn test_run(&mut self, frame: &[u8]) -> Result<Action, GuardError> {
+    /// Judges one frame `times` times without a network (`BPF_PROG_TEST_RUN`); maps are written as
+    /// ever. Frames shorter than 14 bytes are refused by the kernel.
+    pub fn test_run(&mut self, frame: &[u8], times: u32) -> Result<Action, GuardError> {
         let failed = |error| GuardError::bpf("run the kernel program", error);
-        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
+        let options =
+            TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
         let result = self.xdp().and_then(|xdp| xdp.test_run(options)).map_err(failed)?;
         Ok(match result.return_value {
             1 => Action::Drop,

@@ -21,6 +21,11 @@ pub fn mount_bpffs(path: &Path) -> io::Result<()> {
     Ok(rustix::mount::mount("bpf", path, "bpf", flags, c"mode=0700")?)
 }
 
+/// Whether `path` belongs to the user this process acts as.
+pub fn is_ours(path: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::stat(path)?.st_uid == rustix::process::geteuid().as_raw())
+}
+
 /// Takes away what is mounted at `path`, once nobody uses it any more.
 pub fn unmount(path: &Path) -> io::Result<()> {
     Ok(rustix::mount::unmount(path, UnmountFlags::DETACH)?)

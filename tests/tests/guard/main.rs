@@ -2,6 +2,9 @@
 //! pins across restarts, and a story on a veth pair. Needs root; what cannot run says why.
 
 mod bpffs;
+mod capture;
 mod frames;
+mod netns;
 mod pins;
+mod veth;
 mod xdp_table;

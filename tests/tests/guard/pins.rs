@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use edge::config;
-use edge::guard::{Action, Guard, GuardError, GuardNote, Maps, Prefix};
+use edge::guard::{Action, Guard, GuardError, GuardNote, Maps, Prefix, Program};
 use edge_common::reason;
 
 use crate::bpffs::{Bpffs, load};
@@ -34,7 +34,7 @@ fn bans_and_flows_hold_across_restarts() {
     let config = bpffs.config();
     let Some((mut program, notes)) = load(&config) else { return };
     assert!(notes.is_empty(), "{notes:?}");
-    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2)))).unwrap();
+    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2))), 1).unwrap();
     let mut maps = Maps::open(&bpffs.pin_dir()).unwrap();
     maps.ban(prefix("203.0.113.0/24"), reason::SCAN, None).unwrap();
     drop((program, maps));
@@ -161,7 +161,7 @@ fn an_ended_ban_does_not_open_the_network_around_it_and_is_swept() {
     };
     // The kernel's clock is a tick behind: until it is past their end, the narrower ones may judge.
     for _ in 0..200 {
-        assert_eq!(program.test_run(&frame).unwrap(), Action::Drop);
+        assert_eq!(program.test_run(&frame, 1).unwrap(), Action::Drop);
         if scanned(&maps) > 0 {
             break;
         }
@@ -177,7 +177,7 @@ fn an_ended_ban_does_not_open_the_network_around_it_and_is_swept() {
 fn bpftool_prints_the_fields_by_name() {
     let Some(bpffs) = Bpffs::mount() else { return };
     let Some((mut program, _)) = load(&bpffs.config()) else { return };
-    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2)))).unwrap();
+    program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2))), 1).unwrap();
     let mut maps = Maps::open(&bpffs.pin_dir()).unwrap();
     maps.ban(prefix("203.0.113.9"), reason::OPERATOR, None).unwrap();
     for (map, fields) in [
@@ -218,4 +218,15 @@ fn without_a_bpf_file_system_the_guard_is_off_and_says_so() {
     assert!(guard.state().off.unwrap().contains("choose a pin_dir in /sys/fs/bpf"));
     let error = Maps::open(&config.pin_dir).unwrap_err();
     assert!(matches!(error, GuardError::NoMaps { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_somebody_else_made_is_not_trusted() {
+    let Some(bpffs) = Bpffs::mount() else { return };
+    if load(&bpffs.config()).is_none() {
+        return;
+    }
+    std::os::unix::fs::chown(bpffs.pin_dir(), Some(65_534), None).unwrap();
+    let error = Program::load(&bpffs.config(), &mut Vec::new()).unwrap_err();
+    assert!(matches!(error, GuardError::NotOurs { .. }), "{error}");
 }

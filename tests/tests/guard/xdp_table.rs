@@ -58,6 +58,21 @@ fn bad6(name: &str, packet: &[u8]) -> Case {
     case(name, frame6(packet), reason::MALFORMED, Some(CLIENT6.into()))
 }
 
+/// A fragment after the first, with this flags and offset field.
+fn later4(name: &str, fragment: u16) -> Case {
+    let frame = frame4(&ipv4(UDP, fragment, &[0; 40]));
+    let flow = Some((UDP, false));
+    Case { flow, ..case(name, frame, reason::FRAGMENT, Some(CLIENT4.into())) }
+}
+
+fn later6(name: &str, offset_and_flags: u16) -> Case {
+    let [high, low] = offset_and_flags.to_be_bytes();
+    let payload = [[UDP, 0, high, low, 0, 0, 0, 1].as_slice(), &[0; 40]].concat();
+    let frame = frame6(&ipv6(FRAGMENT, &payload));
+    let flow = Some((UDP, false));
+    Case { flow, ..case(name, frame, reason::FRAGMENT, Some(CLIENT6.into())) }
+}
+
 fn ipv4_cases() -> Vec<Case> {
     let plain = ipv4(TCP, 0, &tcp(0x02));
     let padded = [plain.as_slice(), &[0; 6]].concat();
@@ -65,15 +80,6 @@ fn ipv4_cases() -> Vec<Case> {
         let mut packet = plain.clone();
         packet[at] = value;
         packet
-    };
-    let later = Case {
-        flow: Some((UDP, false)),
-        ..case(
-            "v4 later fragment",
-            frame4(&ipv4(UDP, 0x00b9, &[0; 40])),
-            reason::FRAGMENT,
-            Some(CLIENT4.into()),
-        )
     };
     vec![
         whole4("v4 tcp", &plain, TCP, true),
@@ -86,7 +92,9 @@ fn ipv4_cases() -> Vec<Case> {
         whole4("v4 padded", &padded, TCP, true),
         whole4("v4 of unsaid length", &edited(3, 0), TCP, true),
         whole4("v4 first fragment", &ipv4(UDP, 0x2000, &udp(&[0; 40])), UDP, true),
-        later,
+        later4("v4 fragment at 8 bytes", 0x0001),
+        later4("v4 fragment at 1480 bytes", 0x20b9),
+        later4("v4 fragment at 32 KiB", 0x1000),
         case("v4 of version 5", frame4(&edited(0, 0x55)), reason::MALFORMED, None),
         bad4("v4 header of 16 bytes", &edited(0, 0x44)),
         bad4("v4 header longer than packet", &edited(0, 0x4f)),
@@ -106,16 +114,6 @@ fn ipv6_cases() -> Vec<Case> {
     let all = [HOP_BY_HOP, DESTINATION, ROUTING, FRAGMENT, AUTHENTICATION, MOBILITY];
     let eight = [DESTINATION; 8];
     let nine = [DESTINATION; 9];
-    let later = {
-        let mut payload = vec![UDP, 0, 0x05, 0xb8, 0, 0, 0, 1];
-        payload.extend([0; 40]);
-        case(
-            "v6 later fragment",
-            frame6(&ipv6(FRAGMENT, &payload)),
-            reason::FRAGMENT,
-            Some(CLIENT6.into()),
-        )
-    };
     let mut jumbo = ipv6(TCP, &tcp(2));
     (jumbo[4], jumbo[5]) = (0, 0);
     let mut too_long = ipv6(TCP, &tcp(2));
@@ -135,7 +133,9 @@ fn ipv6_cases() -> Vec<Case> {
         whole6("v6 every extension", &ipv6_with(&all, TCP, &tcp(2)), TCP, true),
         whole6("v6 8 extensions", &ipv6_with(&eight, UDP, &udp(b"")), UDP, true),
         whole6("v6 nothing next", &ipv6_with(&[DESTINATION], NO_NEXT, &[]), NO_NEXT, false),
-        Case { flow: Some((UDP, false)), ..later },
+        later6("v6 fragment at 8 bytes", 0x0008),
+        later6("v6 fragment at 1448 bytes", 0x05a9),
+        later6("v6 fragment at 32 KiB", 0x8000),
         case("v6 of version 4", frame6(&other_version), reason::MALFORMED, None),
         bad6("v6 9 extensions", &ipv6_with(&nine, UDP, &udp(b""))),
         bad6("v6 longer than the frame", &too_long),
@@ -168,7 +168,8 @@ fn link_cases() -> Vec<Case> {
 /// Whole frames cut after every byte: never a wrong flow, and judged by the source once it is read.
 fn cut_cases() -> Vec<Case> {
     let every = [HOP_BY_HOP, DESTINATION, ROUTING, FRAGMENT, AUTHENTICATION, MOBILITY];
-    let wholes: [(&[u16], u16, Vec<u8>, usize, IpAddr); 5] = [
+    type Whole = (&'static [u16], u16, Vec<u8>, usize, IpAddr);
+    let wholes: [Whole; 5] = [
         (&[], 0x0800, ipv4(TCP, 0, &tcp(2)), 20, CLIENT4.into()),
         (&[0x88a8, 0x8100], 0x0800, ipv4(UDP, 0, &udp(b"hello")), 20, CLIENT4.into()),
         (&[], 0x0800, ipv4(UDP, 0x00b9, &[0; 16]), 20, CLIENT4.into()),
@@ -238,7 +239,7 @@ fn apply(policy: Policy, bpffs: &Bpffs) -> Maps {
 fn wait_for_end(program: &mut Program) {
     for _ in 0..200 {
         let frames = [frame4(&ipv4(ICMP, 0, &icmp())), frame6(&ipv6(ICMP6, &icmp()))];
-        if frames.iter().all(|frame| program.test_run(frame).unwrap() == Action::Pass) {
+        if frames.iter().all(|frame| program.test_run(frame, 1).unwrap() == Action::Pass) {
             return;
         }
         sleep(Duration::from_millis(10));
@@ -258,7 +259,7 @@ fn run(program: &mut Program, maps: &mut Maps, policy: Policy, case: &Case) {
 
     let before = counts(maps, case, judged);
     for _ in 0..REPEATS {
-        let action = program.test_run(&case.frame).unwrap();
+        let action = program.test_run(&case.frame, 1).unwrap();
         assert_eq!(action, if drops { Action::Drop } else { Action::Pass }, "{context}");
     }
     let after = counts(maps, case, judged);
@@ -355,4 +356,48 @@ fn an_ended_ban_is_no_ban() {
 #[test]
 fn observing_counts_the_verdict_and_passes() {
     check(Policy::Observed);
+}
+
+#[test]
+fn no_update_is_lost_when_cpus_share_a_flow_or_a_ban() {
+    const TIMES: u32 = 1_000_000;
+    let Some(bpffs) = Bpffs::mount() else { return };
+    let Some((one, _)) = load(&bpffs.config()) else { return };
+    // A second program on the same maps, so that both can run at once.
+    let Some((two, _)) = load(&bpffs.config()) else { return };
+    let mut maps = Maps::open(&bpffs.pin_dir()).unwrap();
+    maps.ban(Prefix::host(CLIENT6.into()), reason::FLOOD, None).unwrap();
+    let frames = [frame4(&ipv4(TCP, 0, &tcp(2))), frame6(&ipv6(UDP, &udp(b"hello")))];
+    let together = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for (index, mut program) in [one, two].into_iter().enumerate() {
+            let (frames, together) = (&frames, &together);
+            scope.spawn(move || {
+                stay_on_cpu(index);
+                for frame in frames {
+                    together.wait();
+                    program.test_run(frame, TIMES).unwrap();
+                }
+            });
+        }
+    });
+    let packets = u64::from(TIMES) * 2;
+    let flow = maps.flows().unwrap().into_iter().find(|row| row.remote.is_ipv4()).unwrap();
+    assert_eq!([flow.packets, flow.bytes], [packets, packets * frames[0].len() as u64]);
+    let ban = maps.bans().unwrap()[0];
+    assert_eq!([ban.packets, ban.bytes], [packets, packets * frames[1].len() as u64]);
+    let totals = maps.totals().unwrap();
+    let counted: u64 = totals.iter().map(|row| row.packets).sum();
+    assert_eq!(counted, 2 * packets);
+}
+
+/// Pins the thread to the `index`th CPU it may run on, if there are that many.
+fn stay_on_cpu(index: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let mine = sched_getaffinity(None).unwrap();
+    if let Some(cpu) = (0..CpuSet::MAX_CPU).filter(|cpu| mine.is_set(*cpu)).nth(index) {
+        let mut only = CpuSet::new();
+        only.set(cpu);
+        sched_setaffinity(None, &only).unwrap();
+    }
 }
