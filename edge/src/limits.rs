@@ -1,4 +1,5 @@
 //! Every ceiling of the node, in one place. Units stand last in the name.
+#![forbid(unsafe_code)]
 
 /// Longest request head (request line + headers) a client may send.
 pub const REQUEST_HEAD_MAX_BYTES: usize = 32 * 1024;
