@@ -8,6 +8,7 @@ pub mod limits;
 pub mod memory;
 pub mod net;
 pub mod pipe;
+pub mod readiness;
 pub mod residency;
 pub mod splice;
 pub mod thread;
