@@ -1,4 +1,5 @@
 //! Every ceiling of the node, in one place. Units stand last in the name.
+#![forbid(unsafe_code)]
 
 /// Longest request head (request line + headers) a client may send.
 pub const REQUEST_HEAD_MAX_BYTES: usize = 32 * 1024;
@@ -42,6 +43,16 @@ pub const RELAY_BUFFER_MAX_BYTES: usize = 256 * 1024;
 pub const SLICE_MIN_BYTES: u64 = 64 * 1024;
 /// See [`SLICE_MIN_BYTES`].
 pub const SLICE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Slices a volume must at least have room for, so that regions can be reclaimed one at a time.
+pub const VOLUME_SLICES_MIN: u64 = 20;
+/// Threads of one plane a config may ask for.
+pub const THREADS_MAX: usize = 256;
+/// Longest host name a site may have, characters.
+pub const HOST_MAX_BYTES: usize = 67;
+/// Addresses one origin may have.
+pub const ORIGIN_ADDRESSES_MAX: usize = 20;
+/// Longest lifetime a config may give, ms.
+pub const TTL_MAX_MS: u64 = 99_999_999_000;
 /// Parts a slice's presence is remembered in (one bit each).
 pub const SLICE_BLOCKS: u32 = 64;
 /// Objects' heads kept in memory.

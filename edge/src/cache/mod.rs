@@ -4,20 +4,46 @@
 //! memory at once. What is absent is asked of the fill plane, which uses [`Cache::load`],
 //! [`Cache::insert`] and [`Cache::lead`] to bring it in. Readers and fillers meet in
 //! [`slices::Slices`]: a filler moves a watermark, readers follow it.
+//!
+//! On a volume everything is a record in a region (`record`, `layout`); regions are pinned by who
+//! reads them and reclaimed whole (`region`, `volume`); the index says where (`index`), a checkpoint
+//! keeps it (`checkpoint`), a start finds it again (`recovery`).
 #![forbid(unsafe_code)]
 
+mod bytes;
+mod checkpoint;
+mod error;
+pub mod freshness;
+mod head;
+mod index;
 pub mod key;
+mod layout;
+mod lead;
+mod metrics;
 pub mod object;
+mod objects;
+mod record;
+mod recovery;
+mod region;
 pub mod relay;
 pub mod slices;
 pub mod span;
 pub mod store;
 pub mod ticket;
-pub mod volume;
+mod volume;
+mod volumes;
+mod walk;
+mod writer;
 
+pub use error::StoreError;
 pub use key::{Key, KeyBuilder, Seed};
+pub use lead::Lead;
+pub use metrics::{CacheMetrics, VolumeUsage};
 pub use object::{Body, Meta, Object};
+pub use region::Pin;
 pub use relay::Relay;
+pub use slices::Slices;
 pub use span::Span;
-pub use store::{Cache, Lead, Read, SliceWriter, StoreError};
+pub use store::{Cache, Read};
 pub use ticket::{FillError, Opened, Ticket};
+pub use writer::SliceWriter;

@@ -1,23 +1,319 @@
 //! The body of one generation of an object as a map of slices, and who is filling which.
+//!
+//! A filler claims a slice, moves a watermark through it and leaves; readers follow the watermark.
+//! Whether a reader has to wait is decided, and its waiter left, under the lock the filler takes to
+//! move: no wake-up is lost. A claim ends only after what it wrote is in the index: no reader sees a
+//! gap between the two.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::key::Key;
+use super::region::Pin;
+use super::ticket::FillError;
+use crate::mailbox::{Notify, Token};
+
+const LEN_UNKNOWN: u64 = u64::MAX;
 
 /// The slices of one generation.
 #[derive(Debug)]
-pub struct Slices {}
+pub struct Slices {
+    key: Key,
+    generation: u64,
+    slice_generation: u64,
+    slice_bytes: u64,
+    len: AtomicU64,
+    /// Claims there are, so that readers of a body nobody fills take no lock.
+    claims: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fillings: Vec<Filling>,
+    failed: Option<FillError>,
+}
+
+/// One claimed slice. Offsets are in the object.
+struct Filling {
+    index: u32,
+    start: u64,
+    watermark: u64,
+    /// Where the bytes from `start` on are; `None` until the claim has its place.
+    bytes: Option<(Pin, u64)>,
+    /// Whether the same filler goes on with the next slice.
+    continues: bool,
+    waiters: HashMap<(usize, Token), Waiter>,
+}
+
+struct Waiter {
+    offset: u64,
+    notify: Arc<dyn Notify>,
+}
+
+impl std::fmt::Debug for Filling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "slice {} [{}..{}]", self.index, self.start, self.watermark)
+    }
+}
+
+/// What a reader finds in the slices being filled.
+pub(super) enum InFlight {
+    /// `len` bytes at `at` in the pinned volume.
+    Bytes { pin: Pin, at: u64, len: u64 },
+    /// Being filled, not there yet; the index may have an earlier run.
+    Pending,
+    /// Nobody fills it.
+    None,
+}
+
 impl Slices {
+    pub(super) fn new(
+        key: Key,
+        generation: u64,
+        slice_generation: u64,
+        slice_bytes: u64,
+        len: Option<u64>,
+    ) -> Slices {
+        Slices {
+            key,
+            generation,
+            slice_generation,
+            slice_bytes,
+            len: AtomicU64::new(len.unwrap_or(LEN_UNKNOWN)),
+            claims: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
     /// Length of the whole body; `None` while it is not known.
     pub fn len(&self) -> Option<u64> {
-        todo!()
+        match self.len.load(Ordering::Acquire) {
+            LEN_UNKNOWN => None,
+            len => Some(len),
+        }
     }
-    /// The generation, part of every slice's key.
+
+    /// Whether the length is known to be zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// The generation as it was given to [`super::Cache::new_slices`].
     pub fn generation(&self) -> u64 {
-        todo!()
+        self.generation
     }
-    /// The origin finished (or said so late): the body is `len` bytes. Wakes every waiter.
-    pub fn set_len(&self, _len: u64) {
-        todo!()
+
+    /// The origin finished (or said so late): the body is `len` bytes. Wakes every waiter. Only the
+    /// first call counts. To be called *before* the last writer is finished, so that the last,
+    /// partial block is kept; insert the object again afterwards, so that its head is stored.
+    pub fn set_len(&self, len: u64) {
+        let state = self.lock();
+        let known =
+            self.len.compare_exchange(LEN_UNKNOWN, len, Ordering::AcqRel, Ordering::Acquire);
+        if known.is_ok() {
+            wake_all(state);
+        }
     }
+
     /// The body can never be completed (an origin of unknown length broke off). Wakes every waiter.
-    pub fn fail(&self, _error: super::FillError) {
-        todo!()
+    /// What is there is still read.
+    pub fn fail(&self, error: FillError) {
+        let mut state = self.lock();
+        state.failed.get_or_insert(error);
+        wake_all(state);
+    }
+
+    pub(super) fn failed(&self) -> Option<FillError> {
+        self.lock().failed
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The generation in the slices' keys: it fences lengths, too.
+    pub(super) fn slice_generation(&self) -> u64 {
+        self.slice_generation
+    }
+
+    /// The slice that `offset` is in; `None` beyond what an index can count.
+    pub(super) fn index_of(&self, offset: u64) -> Option<u32> {
+        u32::try_from(offset / self.slice_bytes).ok()
+    }
+
+    /// First byte of slice `index`.
+    pub(super) fn start_of(&self, index: u32) -> u64 {
+        u64::from(index) * self.slice_bytes
+    }
+
+    /// Bytes of slice `index`: less than a whole slice at the known end.
+    pub(super) fn slice_len(&self, index: u32) -> u64 {
+        let rest = self.len().map_or(u64::MAX, |len| len.saturating_sub(self.start_of(index)));
+        rest.min(self.slice_bytes)
+    }
+
+    /// What a filler has at `offset`, at most up to `end`.
+    pub(super) fn in_flight(&self, index: u32, offset: u64, end: u64) -> InFlight {
+        // Zero claims: everything ever filled is in the index by now.
+        if self.claims.load(Ordering::Acquire) == 0 {
+            return InFlight::None;
+        }
+        let state = self.lock();
+        let Some(filling) = state.covering(index) else { return InFlight::None };
+        match &filling.bytes {
+            Some((pin, at)) if filling.has(offset) => InFlight::Bytes {
+                pin: pin.clone(),
+                at: at + (offset - filling.start),
+                len: filling.watermark.min(end) - offset,
+            },
+            _ => InFlight::Pending,
+        }
+    }
+
+    /// Leaves a waiter for `offset`; `false` when there is nothing to wait for, or `is_stored` says
+    /// that the byte is there.
+    pub(super) fn wait(
+        &self,
+        index: u32,
+        offset: u64,
+        waiter: (&Arc<dyn Notify>, Token),
+        is_stored: impl FnOnce() -> bool,
+    ) -> bool {
+        let (notify, token) = waiter;
+        let mut state = self.lock();
+        if state.failed.is_some() || self.len().is_some_and(|len| offset >= len) {
+            return false;
+        }
+        let Some(filling) = state.covering(index) else { return false };
+        if filling.has(offset) || is_stored() {
+            return false;
+        }
+        let at = filling.index;
+        let address = Arc::as_ptr(notify).cast::<()>() as usize;
+        if let Some(filling) = state.fillings.iter_mut().find(|filling| filling.index == at) {
+            let waiter = Waiter { offset, notify: notify.clone() };
+            filling.waiters.insert((address, token), waiter);
+        }
+        true
+    }
+
+    /// Claims slice `index`; `None` while another has it.
+    pub(super) fn claim(self: &Arc<Self>, index: u32) -> Option<Claim> {
+        let mut state = self.lock();
+        if state.fillings.iter().any(|filling| filling.index == index) {
+            return None;
+        }
+        let start = self.start_of(index);
+        state.fillings.push(Filling {
+            index,
+            start,
+            watermark: start,
+            bytes: None,
+            continues: false,
+            waiters: HashMap::new(),
+        });
+        self.claims.fetch_add(1, Ordering::AcqRel);
+        Some(Claim { slices: self.clone(), index })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The filling of slice `index`, or the one whose filler said it comes to it next.
+    fn covering(&self, index: u32) -> Option<&Filling> {
+        let find = |wanted: u32| self.fillings.iter().find(move |filling| filling.index == wanted);
+        find(index).or_else(|| find(index.checked_sub(1)?).filter(|filling| filling.continues))
+    }
+}
+
+impl Filling {
+    fn has(&self, offset: u64) -> bool {
+        (self.start..self.watermark).contains(&offset)
+    }
+}
+
+/// The exclusive right to fill a slice; given back on drop, when whoever still waits is woken.
+#[derive(Debug)]
+pub(super) struct Claim {
+    slices: Arc<Slices>,
+    index: u32,
+}
+
+impl Claim {
+    pub fn slices(&self) -> &Arc<Slices> {
+        &self.slices
+    }
+
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Bytes from object offset `start` on will stand at `at` in the pinned volume.
+    pub fn begin(&self, start: u64, pin: Pin, at: u64) {
+        self.update(|filling| {
+            filling.start = start;
+            filling.watermark = start;
+            filling.bytes = Some((pin, at));
+        });
+    }
+
+    /// Bytes up to `watermark` are there: wakes those who wait for one of them.
+    pub fn advance(&self, watermark: u64) {
+        let mut woken = Vec::new();
+        self.update(|filling| {
+            filling.watermark = watermark;
+            let start = filling.start;
+            let there = |waiter: &Waiter| (start..watermark).contains(&waiter.offset);
+            let passed = filling.waiters.extract_if(|_, waiter| there(waiter));
+            woken.extend(passed.map(|((_, token), waiter)| (waiter.notify, token)));
+        });
+        wake(woken);
+    }
+
+    pub fn set_continues(&self, continues: bool) {
+        self.update(|filling| filling.continues = continues);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Filling)) {
+        let mut state = self.slices.lock();
+        if let Some(filling) = state.fillings.iter_mut().find(|filling| filling.index == self.index)
+        {
+            change(filling);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut state = self.slices.lock();
+        let Some(at) = state.fillings.iter().position(|filling| filling.index == self.index) else {
+            return;
+        };
+        let mut filling = state.fillings.swap_remove(at);
+        self.slices.claims.fetch_sub(1, Ordering::AcqRel);
+        drop(state);
+        wake(take_waiters(&mut filling));
+    }
+}
+
+fn take_waiters(filling: &mut Filling) -> Vec<(Arc<dyn Notify>, Token)> {
+    filling.waiters.drain().map(|((_, token), waiter)| (waiter.notify, token)).collect()
+}
+
+fn wake_all(mut state: MutexGuard<'_, State>) {
+    let woken: Vec<_> = state.fillings.iter_mut().flat_map(take_waiters).collect();
+    drop(state);
+    wake(woken);
+}
+
+/// Never under the lock: a notice may be looked into at once.
+fn wake(woken: Vec<(Arc<dyn Notify>, Token)>) {
+    for (notify, token) in woken {
+        notify.notify(token);
     }
 }

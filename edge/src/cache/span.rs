@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::volume::Pin;
+use super::region::Pin;
 
 /// Bytes `offset .. offset + len` of `file`. While it lives its region is not reused.
 #[derive(Debug)]

@@ -1,4 +1,291 @@
-//! Under construction.
-/// Holds a region.
+//! A volume: one preallocated file of regions, appended to one region at a time.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::error::StoreError;
+use super::index::{Index, Place};
+use super::layout::{Layout, Superblock, encode_table_entry};
+use super::metrics::{CacheMetrics, VolumeUsage};
+use super::record::{BURIED, BURIED_AT, RECORD_ALIGN};
+use super::region::{Lists, Pin, Region, WritePin};
+use super::walk::walk;
+use crate::sys::file::zero_range;
+
+/// Regions that may lose their entries while readers still hold them.
+const DRAINING_MAX: usize = 2;
+
+/// See the module.
 #[derive(Debug)]
-pub struct Pin;
+pub struct Volume {
+    pub(super) id: u8,
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<File>,
+    pub(super) layout: Layout,
+    pub(super) volume_id: u64,
+    /// Number of the newest checkpoint; held while one is written.
+    pub(super) checkpoint: Mutex<u64>,
+    regions: Box<[Region]>,
+    lists: Mutex<Lists>,
+    /// Held by the one thread that makes a new open region.
+    rolling: Mutex<()>,
+    broken: AtomicBool,
+    /// The last sequence given to a region; one row for all volumes, so that of two records of one
+    /// key the newer is known.
+    sequences: Arc<AtomicU64>,
+    metrics: Arc<CacheMetrics>,
+}
+
+/// Space for one record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    /// Header and what follows it at once.
+    pub header_bytes: u64,
+    pub data_bytes: u64,
+    pub data_align: u64,
+}
+
+/// A record's place, held for writing.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    pub pin: WritePin,
+    /// Offsets in the volume.
+    pub record_at: u64,
+    pub data_at: u64,
+    pub record_len: u32,
+    pub sequence: u64,
+}
+
+impl Reserved {
+    pub fn place(&self) -> Place {
+        Place { volume: self.pin.pin().volume().id, offset: self.record_at }
+    }
+}
+
+impl Volume {
+    pub(super) fn new(
+        id: u8,
+        path: PathBuf,
+        file: File,
+        superblock: Superblock,
+        sequences: Arc<AtomicU64>,
+        metrics: Arc<CacheMetrics>,
+    ) -> Volume {
+        let layout = superblock.layout;
+        let lists = Lists {
+            free: (0..layout.regions).collect(),
+            used_bytes: vec![0; layout.regions as usize],
+            ..Lists::default()
+        };
+        Volume {
+            id,
+            path,
+            file: Arc::new(file),
+            layout,
+            volume_id: superblock.volume_id,
+            checkpoint: Mutex::new(0),
+            regions: (0..layout.regions).map(|_| Region::default()).collect(),
+            lists: Mutex::new(lists),
+            rolling: Mutex::new(()),
+            broken: AtomicBool::new(false),
+            sequences,
+            metrics,
+        }
+    }
+
+    pub(super) fn region(&self, region: u32) -> &Region {
+        &self.regions[region as usize]
+    }
+
+    /// The region that holds `offset`; offsets come from the index, which holds none outside.
+    pub(super) fn region_of(&self, offset: u64) -> u32 {
+        self.layout.region_of(offset).unwrap_or(0)
+    }
+
+    /// Sequence of the life of the region that holds `offset`.
+    pub(super) fn sequence_at(&self, offset: u64) -> u64 {
+        self.region(self.region_of(offset)).sequence.load(Ordering::Acquire)
+    }
+
+    pub(super) fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an error took it out of use for new bytes.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Finds room for a record, making it if need be. The record's bytes read as zeros until written.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        index: &Index,
+        need: Need,
+    ) -> Result<Reserved, StoreError> {
+        let worst = need.header_bytes + need.data_bytes + need.data_align + RECORD_ALIGN;
+        if worst > self.layout.region_bytes {
+            return Err(StoreError::TooLarge { got: worst, max: self.layout.region_bytes });
+        }
+        loop {
+            if let Some(reserved) = self.reserve_open(need) {
+                return Ok(reserved);
+            }
+            let _rolling = self.rolling.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another may have rolled while this one waited.
+            if let Some(reserved) = self.reserve_open(need) {
+                return Ok(reserved);
+            }
+            self.roll(index)?;
+        }
+    }
+
+    fn reserve_open(self: &Arc<Self>, need: Need) -> Option<Reserved> {
+        let mut lists = self.lists();
+        let open = lists.open?;
+        let region_at = self.layout.region_at(open);
+        let record_at = region_at + u64::from(lists.used_bytes[open as usize]);
+        let data_at = (record_at + need.header_bytes).next_multiple_of(need.data_align);
+        let end = (data_at + need.data_bytes).next_multiple_of(RECORD_ALIGN);
+        if end > region_at + self.layout.region_bytes {
+            return None;
+        }
+        lists.used_bytes[open as usize] = (end - region_at) as u32;
+        Some(Reserved {
+            // Under the lock: the region is open, nobody reclaims it.
+            pin: WritePin::new(Pin::new(self, open)),
+            record_at,
+            data_at,
+            record_len: (end - record_at) as u32,
+            sequence: self.region(open).sequence.load(Ordering::Acquire),
+        })
+    }
+
+    /// Seals the open region and opens another; then tries to have one more free ahead.
+    fn roll(&self, index: &Index) -> Result<(), StoreError> {
+        let free = self.lists().free.pop_front();
+        let Some(region) = free.or_else(|| self.reclaim(index, true)) else {
+            self.metrics.no_room.add(1);
+            return Err(StoreError::NoRoom);
+        };
+        let sequence = self.sequences.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Err(error) = self.begin_life(region, sequence) {
+            self.lists().free.push_front(region);
+            return Err(error);
+        }
+        let mut lists = self.lists();
+        lists.used_bytes[region as usize] = 0;
+        if let Some(full) = lists.open.replace(region) {
+            lists.sealed.push_back(full);
+        }
+        let none_ahead = lists.free.is_empty();
+        drop(lists);
+        if none_ahead && let Some(ahead) = self.reclaim(index, false) {
+            self.lists().free.push_back(ahead);
+        }
+        Ok(())
+    }
+
+    /// The only place where a region's old bytes go: see the second rule of [`super::region`].
+    fn begin_life(&self, region: u32, sequence: u64) -> Result<(), StoreError> {
+        let region_at = self.layout.region_at(region);
+        zero_range(&self.file, region_at, self.layout.region_bytes)
+            .map_err(|error| self.write_failed("zero a region", error))?;
+        let entry = encode_table_entry(sequence, region, self.volume_id);
+        self.write(&entry, self.layout.table_at(region))?;
+        let shared = self.region(region);
+        shared.sequence.store(sequence, Ordering::Release);
+        shared.condemned.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Takes a region that nobody holds out of the index: a drained one, or the oldest. With `force`
+    /// the oldest loses its entries even if all are held, so that the next call finds one.
+    fn reclaim(&self, index: &Index, force: bool) -> Option<u32> {
+        loop {
+            let region = {
+                let mut lists = self.lists();
+                let drained = |region: &u32| self.region(*region).is_unpinned();
+                if let Some(at) = lists.draining.iter().position(drained) {
+                    let region = lists.draining.swap_remove(at);
+                    lists.used_bytes[region as usize] = 0;
+                    return Some(region);
+                }
+                let at = match lists.sealed.iter().position(drained) {
+                    Some(at) => at,
+                    None if force && lists.draining.len() < DRAINING_MAX => 0,
+                    None => return None,
+                };
+                lists.sealed.remove(at)?
+            };
+            self.condemn(index, region);
+            let mut lists = self.lists();
+            if self.region(region).is_unpinned() {
+                lists.used_bytes[region as usize] = 0;
+                return Some(region);
+            }
+            lists.draining.push(region);
+        }
+    }
+
+    /// Removes every entry of a region from the index.
+    fn condemn(&self, index: &Index, region: u32) {
+        self.region(region).condemned.store(true, Ordering::SeqCst);
+        let region_at = self.layout.region_at(region);
+        let end = region_at + u64::from(self.lists().used_bytes[region as usize]);
+        let sequence = self.region(region).sequence.load(Ordering::Acquire);
+        let mut evicted = 0;
+        let walked = walk(&self.file, region_at, end, sequence, |record_at, header| {
+            let place = Place { volume: self.id, offset: record_at };
+            let removed = index.remove_if(header.entry_key(), |entry| entry.place() == place);
+            evicted += removed.iter().len() as u64;
+        });
+        if !walked.is_ok_and(|walked| walked == end) {
+            // A damaged header hides those behind it: look through the whole index instead.
+            let range = region_at..region_at + self.layout.region_bytes;
+            evicted += index.remove_all(|entry| {
+                entry.place().volume == self.id && range.contains(&entry.place().offset)
+            }) as u64;
+        }
+        self.metrics.reclaimed_regions.add(1);
+        self.metrics.evicted_entries.add(evicted);
+    }
+
+    /// Writes all of `bytes`; a failure takes the volume out of use.
+    pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<(), StoreError> {
+        self.file.write_all_at(bytes, at).map_err(|error| self.write_failed("write", error))?;
+        self.metrics.written_bytes.add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Marks the record at `record_at` as forgotten, for the next start.
+    pub(super) fn bury(&self, record_at: u64) -> Result<(), StoreError> {
+        self.write(&BURIED, record_at + BURIED_AT)
+    }
+
+    pub(super) fn write_failed(&self, op: &'static str, error: io::Error) -> StoreError {
+        self.metrics.write_errors.add(1);
+        if !self.broken.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                volume = %self.path.display(), op, %error,
+                "volume out of use for new bytes; what it holds is still read"
+            );
+        }
+        StoreError::io(op, &self.path)(error)
+    }
+
+    pub(super) fn usage(&self) -> VolumeUsage {
+        let lists = self.lists();
+        VolumeUsage {
+            path: self.path.clone(),
+            size_bytes: self.layout.size_bytes,
+            used_bytes: lists.used_bytes.iter().copied().map(u64::from).sum(),
+            regions: self.layout.regions,
+            free_regions: lists.free.len() as u32,
+            broken: self.is_broken(),
+        }
+    }
+}

@@ -1,1 +1,9 @@
-//! Under construction.
+//! The command line.
+#![forbid(unsafe_code)]
+
+pub mod bans;
+pub mod conns;
+pub mod drops;
+mod reader;
+
+pub use reader::ReaderError;

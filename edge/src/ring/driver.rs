@@ -1,28 +1,24 @@
-//! The kernel's io_uring behind [`Io`].
+//! The kernel's io_uring: submitting ops, and telling what became of them.
 
-use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use rustix::net::{SendFlags, Shutdown, sockopt};
 
-use super::buffers::{self, Buffer, Buffers};
-use super::pipes::{Pipe, PipeState, Pipes};
+use super::buffers::{Buffer, Buffers};
+use super::op::{Op, OpKind};
+use super::pipes::Pipes;
 use super::setup::{self, Features};
 use super::slab::{OpId, Slab};
-use super::socket::{Socket, SocketState};
-use super::{Event, EventKind, Io, RingConfig, RingError};
-use crate::sys::eventfd::EventFd;
-use crate::sys::{residency, splice, thread};
+use super::socket::Socket;
+use super::{Event, EventKind, RingConfig, RingError};
+use crate::sys::thread;
 
 /// Ops armed at once: a receive and a wait for each of the connections a worker may hold, twice
-/// over. A slot is some 40 bytes, made when first needed.
+/// over. A slot is some 64 bytes, made when first needed.
 const OPS_MAX: u32 = 1 << 19;
 
 /// What a cancel request is called; no op's id reads so.
@@ -42,11 +38,11 @@ pub struct Ring {
     slab: Slab<Op>,
     // Cancels that found no room; at most one for each op.
     late_cancels: Vec<OpId>,
-    pipes: Pipes,
+    pub(super) pipes: Pipes,
     features: Features,
     // Closed before the buffers the kernel writes to are unmapped: fields drop in this order.
     uring: Uring,
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
 }
 
 struct Uring(IoUring);
@@ -55,23 +51,6 @@ impl std::fmt::Debug for Uring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.params().fmt(f)
     }
-}
-
-#[derive(Debug)]
-struct Op {
-    token: u64,
-    cancelled: bool,
-    kind: OpKind,
-}
-
-/// What an op does, with all that has to live until it ends.
-#[derive(Debug)]
-enum OpKind {
-    Accept { _listener: OwnedFd },
-    Receive(Rc<SocketState>),
-    AwaitWritable(Rc<SocketState>),
-    SpliceIn { _file: Arc<File>, _pipe: Rc<PipeState> },
-    Watch { _eventfd: OwnedFd },
 }
 
 impl Ring {
@@ -121,18 +100,19 @@ impl Ring {
     pub(super) fn drain(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + DRAIN_MAX;
         while self.slab.len() > 0 && Instant::now() < deadline {
-            self.wait(Some(Duration::from_millis(100)))?;
-            while let Some(event) = self.next() {
+            self.submit_and_wait(Some(Duration::from_millis(100)))?;
+            while let Some(event) = self.take_event() {
                 if let EventKind::Received(Ok(buffer)) = event.kind {
-                    self.recycle(buffer);
+                    self.buffers.recycle(buffer);
                 }
             }
         }
         Ok(())
     }
 
-    /// Arms an op: `entry` may name only what `kind` keeps alive.
-    fn arm(&mut self, token: u64, kind: OpKind, entry: squeue::Entry) -> io::Result<OpId> {
+    /// Arms an op.
+    pub(super) fn arm(&mut self, token: u64, kind: OpKind) -> io::Result<OpId> {
+        let entry = kind.entry();
         let op = Op { token, cancelled: false, kind };
         let id = self.slab.insert(op).map_err(|_| io::ErrorKind::QuotaExceeded)?;
         if let Err(error) = self.push(&entry.user_data(id.to_bits())) {
@@ -146,10 +126,19 @@ impl Ring {
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         let uring = &mut self.uring.0;
         let submitted = if uring.submission().is_full() { uring.submit() } else { Ok(0) };
-        // SAFETY: entries are made in this file only. They name descriptors and no memory but the
-        // registered buffers; the op's slot keeps the descriptors open until its last completion.
+        // SAFETY: an entry is an `OpKind`'s, whose slot keeps its descriptors open until the last
+        // completion, or a cancel of this file, which names nothing. No entry names memory but the
+        // registered buffers, and those outlive the ring.
         let pushed = unsafe { uring.submission().push(entry) };
         pushed.map_err(|_| submitted.err().unwrap_or(io::ErrorKind::OutOfMemory.into()))
+    }
+
+    /// Asks an op to end, once.
+    pub(super) fn push_cancel_once(&mut self, id: OpId) {
+        let Some(op) = self.slab.value_mut(id) else { return };
+        if !std::mem::replace(&mut op.cancelled, true) && self.push_cancel(id).is_err() {
+            self.late_cancels.push(id);
+        }
     }
 
     fn push_cancel(&mut self, id: OpId) -> io::Result<()> {
@@ -173,6 +162,19 @@ impl Ring {
         true
     }
 
+    /// Submits everything and waits as [`super::Io::wait`] says.
+    pub(super) fn submit_and_wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = if self.push_late_cancels() { timeout } else { Some(Duration::ZERO) };
+        match self.enter(timeout) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // Time is up; a signal came; completions have to be taken first; no memory now.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
     fn enter(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let uring = &mut self.uring.0;
         match timeout {
@@ -191,6 +193,18 @@ impl Ring {
         }
     }
 
+    /// The next completion that is an op's.
+    pub(super) fn take_event(&mut self) -> Option<Event<Socket>> {
+        loop {
+            let completion = self.uring.0.completion().next()?;
+            if completion.user_data() != CANCEL
+                && let Some(event) = self.event(&completion)
+            {
+                return Some(event);
+            }
+        }
+    }
+
     fn event(&mut self, completion: &cqueue::Entry) -> Option<Event<Socket>> {
         let id = OpId::from_bits(completion.user_data());
         let more = cqueue::more(completion.flags());
@@ -201,14 +215,14 @@ impl Ring {
         let op = self.slab.value_mut(id)?;
         let token = op.token;
         let kind = match &op.kind {
-            OpKind::Accept { .. } => EventKind::Accepted(result.and_then(|fd| accepted(fd as i32))),
+            OpKind::Accept(_) => EventKind::Accepted(result.and_then(|fd| accepted(fd as i32))),
             OpKind::Receive(_) => {
                 let buffer = cqueue::buffer_select(completion.flags());
                 EventKind::Received(received(&mut self.buffers, result, buffer))
             }
             OpKind::AwaitWritable(_) => EventKind::Writable(result.map(drop)),
             OpKind::SpliceIn { .. } => EventKind::Spliced(result),
-            OpKind::Watch { .. } => EventKind::Woken,
+            OpKind::Watch(_) => EventKind::Woken,
         };
         if !more {
             self.forget(id);
@@ -248,175 +262,6 @@ fn received(
         return result.map(|_| Buffer::end());
     }
     Ok(buffer)
-}
-
-impl Io for Ring {
-    type Socket = Socket;
-    type Listener = TcpListener;
-    type Pipe = Pipe;
-
-    fn accept(&mut self, listener: &TcpListener, token: u64) -> io::Result<OpId> {
-        let listener = listener.as_fd().try_clone_to_owned()?;
-        let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()))
-            .flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
-            .build();
-        self.arm(token, OpKind::Accept { _listener: listener }, entry)
-    }
-
-    fn receive(&mut self, socket: &Socket, token: u64) -> io::Result<OpId> {
-        if socket.0.receive.get().is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let entry = opcode::RecvMulti::new(Fd(socket.0.fd.as_raw_fd()), buffers::GROUP).build();
-        let op = self.arm(token, OpKind::Receive(Rc::clone(&socket.0)), entry)?;
-        socket.0.receive.set(Some(op));
-        Ok(op)
-    }
-
-    fn await_writable(&mut self, socket: &Socket, token: u64) -> io::Result<OpId> {
-        if socket.0.writable.get().is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let fd = Fd(socket.0.fd.as_raw_fd());
-        let entry = opcode::PollAdd::new(fd, libc::POLLOUT as u32).build();
-        let op = self.arm(token, OpKind::AwaitWritable(Rc::clone(&socket.0)), entry)?;
-        socket.0.writable.set(Some(op));
-        Ok(op)
-    }
-
-    fn splice_in(
-        &mut self,
-        file: &Arc<File>,
-        offset: u64,
-        len: usize,
-        pipe: &Pipe,
-        token: u64,
-    ) -> io::Result<OpId> {
-        let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let len = len.min(1 << 30) as u32;
-        let (from, to) = (Fd(file.as_raw_fd()), Fd(pipe.state.ends.write.as_raw_fd()));
-        // Nonblocking towards the pipe alone: a full one must not keep a kernel thread.
-        let entry = opcode::Splice::new(from, offset, to, -1, len)
-            .flags(libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK)
-            .build();
-        let kind = OpKind::SpliceIn { _file: Arc::clone(file), _pipe: Rc::clone(&pipe.state) };
-        self.arm(token, kind, entry)
-    }
-
-    fn watch(&mut self, eventfd: &EventFd, token: u64) -> io::Result<OpId> {
-        let eventfd = eventfd.as_fd().try_clone_to_owned()?;
-        let fd = Fd(eventfd.as_raw_fd());
-        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
-        self.arm(token, OpKind::Watch { _eventfd: eventfd }, entry)
-    }
-
-    fn cancel(&mut self, id: OpId) {
-        let Some(op) = self.slab.value_mut(id) else { return };
-        if !std::mem::replace(&mut op.cancelled, true) && self.push_cancel(id).is_err() {
-            self.late_cancels.push(id);
-        }
-    }
-
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = if self.push_late_cancels() { timeout } else { Some(Duration::ZERO) };
-        match self.enter(timeout) {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                // Time is up; a signal came; completions have to be taken first; no memory now.
-                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                _ => Err(error),
-            },
-        }
-    }
-
-    fn next(&mut self) -> Option<Event<Socket>> {
-        loop {
-            let completion = self.uring.0.completion().next()?;
-            if completion.user_data() != CANCEL
-                && let Some(event) = self.event(&completion)
-            {
-                return Some(event);
-            }
-        }
-    }
-
-    fn bytes(&self, buffer: &Buffer) -> &[u8] {
-        self.buffers.bytes(buffer)
-    }
-
-    fn recycle(&mut self, buffer: Buffer) {
-        self.buffers.recycle(buffer);
-    }
-
-    fn send(&mut self, socket: &Socket, bytes: &[u8], more: bool) -> io::Result<usize> {
-        let mut flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        flags.set(SendFlags::MORE, more);
-        Ok(rustix::net::send(socket, bytes, flags)?)
-    }
-
-    fn cork(&mut self, socket: &Socket, on: bool) {
-        // It fails on a socket that is gone or not TCP: then there is nothing to hold back.
-        let _ = sockopt::set_tcp_cork(socket, on);
-    }
-
-    fn pipe(&mut self) -> Option<Pipe> {
-        self.pipes.take()
-    }
-
-    fn return_pipe(&mut self, pipe: Pipe) {
-        self.pipes.give_back(pipe);
-    }
-
-    fn fill_pipe(
-        &mut self,
-        file: &File,
-        offset: u64,
-        len: usize,
-        pipe: &mut Pipe,
-    ) -> io::Result<usize> {
-        let moved = splice::file_to_pipe(file, offset, &pipe.state.ends.write, len)?;
-        pipe.len += moved;
-        Ok(moved)
-    }
-
-    fn drain_pipe(&mut self, pipe: &mut Pipe, socket: &Socket, more: bool) -> io::Result<usize> {
-        let moved = splice::pipe_to_socket(&pipe.state.ends.read, socket, pipe.len, more)?;
-        pipe.len = pipe.len.saturating_sub(moved);
-        Ok(moved)
-    }
-
-    fn pipe_len(&self, pipe: &Pipe) -> usize {
-        pipe.len
-    }
-
-    fn spliced_in(&mut self, pipe: &mut Pipe, len: usize) {
-        pipe.len += len;
-    }
-
-    fn sendfile(
-        &mut self,
-        socket: &Socket,
-        file: &File,
-        offset: u64,
-        len: usize,
-    ) -> io::Result<usize> {
-        splice::file_to_socket(file, offset, socket, len)
-    }
-
-    fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool {
-        residency::is_resident(file, offset, len)
-    }
-
-    fn shutdown_write(&mut self, socket: &Socket) {
-        // It fails on a socket that is gone: then our half has ended.
-        let _ = rustix::net::shutdown(socket, Shutdown::Write);
-    }
-
-    fn close(&mut self, socket: Socket) {
-        for op in [socket.0.receive.get(), socket.0.writable.get()].into_iter().flatten() {
-            self.cancel(op);
-        }
-    }
 }
 
 impl Drop for Ring {

@@ -62,8 +62,6 @@ impl RingError {
                 Some(got) => RingError::Disabled { got },
                 None => RingError::Refused { source },
             },
-            // The last rung asked for nothing newer than 5.19.
-            Some(libc::EINVAL) => RingError::missing("io_uring with cooperative task work"),
             _ => RingError::Setup { op: "io_uring_setup", source },
         }
     }
@@ -87,7 +85,6 @@ mod tests {
     fn messages_name_the_cure() {
         let said = |errno| RingError::of_setup(io::Error::from_raw_os_error(errno)).to_string();
         assert!(said(libc::ENOSYS).contains("6.1 is required"));
-        assert!(said(libc::EINVAL).contains("6.1 is required"));
         assert!(said(libc::ENOMEM).contains("io_uring_setup"));
         let refused = said(libc::EPERM);
         assert!(refused.contains("seccomp") || refused.contains("sysctl"), "{refused}");

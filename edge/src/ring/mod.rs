@@ -9,9 +9,11 @@
 //! thread switch, so hot bytes never go that way).
 
 mod buffers;
+mod calls;
 mod driver;
 mod error;
 pub mod fake;
+mod op;
 mod pipes;
 mod setup;
 mod slab;
@@ -156,6 +158,8 @@ pub trait Io {
         socket: &Self::Socket,
         more: bool,
     ) -> io::Result<usize>;
+    /// Pipes alive, lent or not.
+    fn pipes_alive(&self) -> usize;
     /// Bytes in the pipe.
     fn pipe_len(&self, pipe: &Self::Pipe) -> usize;
     /// Accounts the bytes of a finished [`Io::splice_in`].

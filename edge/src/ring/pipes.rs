@@ -53,6 +53,11 @@ impl Pipes {
         Some(Pipe { state, len: 0 })
     }
 
+    /// Pipes there are, lent ones included.
+    pub(super) fn alive(&self) -> usize {
+        self.alive.get()
+    }
+
     /// Keeps an empty pipe that no op uses; closes any other.
     pub(super) fn give_back(&mut self, pipe: Pipe) {
         if pipe.len == 0 && Rc::strong_count(&pipe.state) == 1 {

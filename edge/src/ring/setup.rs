@@ -12,6 +12,10 @@ const IO_THREADS_MAX: u32 = 64;
 /// Completions there is room for, for each submission: ops that answer many times need it.
 const COMPLETIONS_PER_ENTRY: u32 = 8;
 
+/// Enough to see what works.
+const SMALL: RingConfig =
+    RingConfig { entries: 8, buffers: 8, buffer_bytes: 4096, pipes_max: 1, pipe_bytes: 64 * 1024 };
+
 /// When the kernel finishes what it has begun for a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskWork {
@@ -71,14 +75,7 @@ pub struct Features {
 impl Features {
     /// What a ring would find, by making a small one.
     pub fn probe() -> Result<Features, RingError> {
-        let config = RingConfig {
-            entries: 8,
-            buffers: 8,
-            buffer_bytes: 4096,
-            pipes_max: 1,
-            pipe_bytes: 64 * 1024,
-        };
-        Ok(Ring::new(&config)?.features())
+        Ok(Ring::new(&SMALL)?.features())
     }
 }
 
@@ -99,18 +96,16 @@ pub(super) fn build(config: &RingConfig) -> Result<(IoUring, Features), RingErro
 }
 
 fn climb(config: &RingConfig) -> Result<(IoUring, TaskWork), RingError> {
-    let mut refused = None;
     for task_work in TaskWork::LADDER {
         match task_work.build(config) {
             Ok(ring) if ring.params().is_feature_ext_arg() => return Ok((ring, task_work)),
             Ok(_) => return Err(RingError::missing("waiting with a timeout")),
             // An unknown flag is EINVAL; nothing else gets better further down.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = Some(error),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
             Err(error) => return Err(RingError::of_setup(error)),
         }
     }
-    let refused = refused.unwrap_or_else(|| libc_error(libc::EINVAL));
-    Err(RingError::of_setup(refused))
+    Err(RingError::missing("io_uring with cooperative task work"))
 }
 
 fn supports(ring: &IoUring, code: u8) -> bool {
@@ -151,48 +146,29 @@ fn answers_twice(ring: &mut Ring) -> std::io::Result<bool> {
     Ok(false)
 }
 
-fn libc_error(errno: i32) -> std::io::Error {
-    std::io::Error::from_raw_os_error(errno)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_rung_of_this_kernel_makes_a_working_ring() {
-        let config = RingConfig {
-            entries: 8,
-            buffers: 8,
-            buffer_bytes: 512,
-            pipes_max: 1,
-            pipe_bytes: 64 * 1024,
-        };
         let best = Features::probe().unwrap();
         let from = TaskWork::LADDER.iter().position(|&rung| rung == best.task_work).unwrap();
         for rung in &TaskWork::LADDER[from..] {
-            let ring = rung.build(&config).unwrap();
-            let mut ring =
-                Ring::over(ring, Features { task_work: *rung, ..best }, &config).unwrap();
+            let ring = rung.build(&SMALL).unwrap();
+            let mut ring = Ring::over(ring, Features { task_work: *rung, ..best }, &SMALL).unwrap();
             try_multishot(&mut ring).unwrap();
         }
     }
 
     #[test]
     fn impossible_sizes_are_named() {
-        let good = RingConfig {
-            entries: 8,
-            buffers: 8,
-            buffer_bytes: 512,
-            pipes_max: 1,
-            pipe_bytes: 64 * 1024,
-        };
         for (config, name) in [
-            (RingConfig { entries: 0, ..good }, "entries"),
-            (RingConfig { buffers: 0, ..good }, "buffers is 0"),
-            (RingConfig { buffers: 12, ..good }, "buffers is 12"),
-            (RingConfig { buffers: 65_535, ..good }, "buffers"),
-            (RingConfig { buffer_bytes: 0, ..good }, "buffer_bytes"),
+            (RingConfig { entries: 0, ..SMALL }, "entries"),
+            (RingConfig { buffers: 0, ..SMALL }, "buffers is 0"),
+            (RingConfig { buffers: 12, ..SMALL }, "buffers is 12"),
+            (RingConfig { buffers: 65_535, ..SMALL }, "buffers"),
+            (RingConfig { buffer_bytes: 0, ..SMALL }, "buffer_bytes"),
         ] {
             let error = Ring::new(&config).err().unwrap().to_string();
             assert!(error.contains(name), "{error}");

@@ -6,6 +6,8 @@ pub mod file;
 pub mod host;
 pub mod limits;
 pub mod memory;
+pub mod monotonic;
+pub mod mount;
 pub mod net;
 pub mod pipe;
 pub mod readiness;

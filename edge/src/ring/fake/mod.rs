@@ -6,8 +6,8 @@
 //! has it, a socket used after its end, buffers or pipes given back twice.
 #![forbid(unsafe_code)]
 
+mod calls;
 mod dice;
-mod io;
 mod kernel;
 #[cfg(test)]
 mod tests;

@@ -166,6 +166,10 @@ impl Io for FakeRing {
         Ok(sent)
     }
 
+    fn pipes_alive(&self) -> usize {
+        self.pipes_out()
+    }
+
     fn pipe_len(&self, pipe: &FakePipe) -> usize {
         pipe.len
     }

@@ -1,0 +1,162 @@
+//! Filling one run of one slice.
+
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::index::{Entry, Index};
+use super::layout::Layout;
+use super::record::{BlockTable, Header};
+use super::slices::Claim;
+use super::volume::Reserved;
+use crate::limits::SLICE_BLOCKS;
+
+/// The exclusive right to fill a run of one slice. Dropped unfinished, what was written is kept, by
+/// whole blocks.
+pub struct SliceWriter {
+    pub(super) claim: Claim,
+    record: Option<Record>,
+    index: Arc<Index>,
+    /// Offset in the slice of the next byte.
+    at: u64,
+    /// One past the last byte of the run, in the slice.
+    end: u64,
+    block_bytes: u64,
+    /// Checksum of the block being written, so far.
+    block_crc: u32,
+}
+
+/// The record being written; gone once it is committed or given up.
+pub(super) struct Record {
+    pub reserved: Reserved,
+    pub header: Header,
+    pub table: BlockTable,
+}
+
+impl SliceWriter {
+    /// Writes blocks `run` of the claimed slice; the record's provisional header is on the disk.
+    pub(super) fn new(
+        claim: Claim,
+        record: Record,
+        run: std::ops::Range<u32>,
+        index: Arc<Index>,
+        layout: &Layout,
+    ) -> SliceWriter {
+        let block_bytes = layout.block_bytes();
+        let at = u64::from(run.start) * block_bytes;
+        let end = (u64::from(run.end) * block_bytes).min(claim.slices().slice_len(claim.index()));
+        let start = claim.slices().start_of(claim.index());
+        claim.begin(start + at, record.reserved.pin.pin().clone(), record.reserved.data_at + at);
+        SliceWriter { claim, record: Some(record), index, at, end, block_bytes, block_crc: 0 }
+    }
+
+    /// Offset in the object of the next byte to be written.
+    pub fn offset(&self) -> u64 {
+        self.claim.slices().start_of(self.claim.index()) + self.at
+    }
+
+    /// One past the last byte this writer may write (end of slice, of the body once its length is
+    /// known, or the next present block).
+    pub fn end(&self) -> u64 {
+        self.claim.slices().start_of(self.claim.index()) + self.end_in_slice()
+    }
+
+    /// Says that the same filler goes on with the next slice: a reader that is through with this one
+    /// finds [`super::Read::Pending`] there, not `Absent`. To be kept by [`super::Cache::lead_next`].
+    pub fn set_continues(&mut self, continues: bool) {
+        self.claim.set_continues(continues);
+    }
+
+    /// Writes as much of `bytes` as fits before [`SliceWriter::end`] (blocking `pwrite`), moves the
+    /// watermark and wakes the readers it passed. Returns how many bytes were taken.
+    ///
+    /// After an error the writer takes nothing more; what it wrote before is kept.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
+        let room = self.end_in_slice().saturating_sub(self.at);
+        let taken = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        if taken.is_empty() {
+            return Ok(0);
+        }
+        let Some(record) = &self.record else { return Ok(0) };
+        let reserved = &record.reserved;
+        if let Err(error) = reserved.pin.pin().volume().write(taken, reserved.data_at + self.at) {
+            self.end = self.at;
+            return Err(error);
+        }
+        self.account(taken);
+        self.claim.advance(self.offset());
+        Ok(taken.len())
+    }
+
+    /// Commits: checksums and final header to disk, entry to index.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.commit()
+    }
+
+    fn end_in_slice(&self) -> u64 {
+        self.end.min(self.claim.slices().slice_len(self.claim.index()))
+    }
+
+    /// Takes written bytes into the checksums, block by block.
+    fn account(&mut self, mut bytes: &[u8]) {
+        let Some(record) = &mut self.record else { return };
+        while !bytes.is_empty() {
+            let block = self.at / self.block_bytes;
+            let room = (block + 1) * self.block_bytes - self.at;
+            let (of_block, rest) = bytes.split_at(bytes.len().min(room as usize));
+            self.block_crc = crc32c::crc32c_append(self.block_crc, of_block);
+            self.at += of_block.len() as u64;
+            if of_block.len() as u64 == room {
+                set_block(record, block, self.block_crc);
+                self.block_crc = 0;
+            }
+            bytes = rest;
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let slice_len = self.claim.slices().slice_len(self.claim.index());
+        let Some(mut record) = self.record.take() else { return Ok(()) };
+        record.header.slice_len = slice_len as u32;
+        let block = self.at / self.block_bytes;
+        if self.at == slice_len && !self.at.is_multiple_of(self.block_bytes) {
+            set_block(&mut record, block, self.block_crc);
+        }
+        // Blocks that reach past an end which became known too late would not match.
+        let blocks = slice_len.div_ceil(self.block_bytes);
+        let reaches_past = (blocks * self.block_bytes > slice_len && self.at > slice_len)
+            .then(|| 1u64 << (blocks - 1));
+        record.header.present &= low_bits(blocks) & !reaches_past.unwrap_or(0);
+        if record.header.present == 0 {
+            return Ok(());
+        }
+        let reserved = &record.reserved;
+        let volume = reserved.pin.pin().volume();
+        volume.write(&record.header.encode_slice(&record.table), reserved.record_at)?;
+        let key = record.header.entry_key();
+        let entry =
+            Entry::new(key, record.header.kind, reserved.place(), record.header.present, true);
+        let condemned = &reserved.pin.pin().region().condemned;
+        // A region that is being emptied takes no entry: see `Region::condemned`.
+        self.index.insert_if(entry, |_| !condemned.load(std::sync::atomic::Ordering::SeqCst));
+        Ok(())
+    }
+}
+
+impl Drop for SliceWriter {
+    fn drop(&mut self) {
+        if let Err(error) = self.commit() {
+            tracing::warn!(%error, "what was written of a slice is lost");
+        }
+        // Only now the claim goes, and the readers that wait are woken.
+    }
+}
+
+fn set_block(record: &mut Record, block: u64, crc: u32) {
+    record.table[block as usize % SLICE_BLOCKS as usize] = crc;
+    record.header.present |= 1 << (block % u64::from(SLICE_BLOCKS));
+}
+
+/// A mask of the `count` lowest bits.
+pub(super) fn low_bits(count: u64) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
