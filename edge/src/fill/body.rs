@@ -133,11 +133,7 @@ impl Pour {
 
     /// Takes the whole of `body`. After each slice's worth `is_unwanted` is asked, with the offset
     /// reached, whether to stop. Ends as [`Poured::End`] only when every byte up to the end came.
-    pub async fn take(
-        &mut self,
-        body: &mut Incoming,
-        is_unwanted: impl Fn(u64) -> bool,
-    ) -> Poured {
+    pub async fn take(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
         let slice_bytes = self.cache.slice_bytes();
         let mut next_look = self.at.saturating_add(slice_bytes);
         while self.end.is_none_or(|end| self.at < end) {

@@ -92,8 +92,7 @@ impl Filler {
                 }
             };
             let run = writer.offset()..self.run_end(object, &writer, wanted.end);
-            let mut pour =
-                Pour::run(self.plane.cache.clone(), object.clone(), writer, run.end);
+            let mut pour = Pour::run(self.plane.cache.clone(), object.clone(), writer, run.end);
             let poured = match self.pour_run(demand, object, run, &mut pour, &is_unwanted).await {
                 Ok(poured) => poured,
                 Err(unfetched) => {
@@ -188,8 +187,7 @@ impl Filler {
             ..question(demand)
         };
         let asked = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await;
-        let mut answer =
-            asked.map_err(|failure| Unfetched::Failed(failure.into_error()))?;
+        let mut answer = asked.map_err(|failure| Unfetched::Failed(failure.into_error()))?;
         match fit(object, &run, &answer) {
             Fit::Part => {}
             Fit::Whole => pour.rewind(),

@@ -22,7 +22,6 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};

@@ -148,7 +148,9 @@ impl Filler {
                     }
                 }
                 (Verdict::AskPlain, _) => {}
-                (Verdict::Unsatisfiable, _) => return Ok(Opening::Failed(FillError::Unsatisfiable)),
+                (Verdict::Unsatisfiable, _) => {
+                    return Ok(Opening::Failed(FillError::Unsatisfiable));
+                }
                 (Verdict::Broken, _) => return Err(Failure::Broken),
                 (Verdict::Pass | Verdict::Store(_) | Verdict::Keep, _) => {
                     return Ok(Opening::Private(Box::new(answer), Vec::new()));
@@ -182,13 +184,7 @@ impl Filler {
     }
 
     /// What to do with an answer that the store has no place for: it passes through if it is whole.
-    fn unstored(
-        &self,
-        object: &Object,
-        error: &StoreError,
-        answer: Answer,
-        part: Part,
-    ) -> Opening {
+    fn unstored(&self, object: &Object, error: &StoreError, answer: Answer, part: Part) -> Opening {
         tracing::warn!(%error, key = %object.meta.key_text, "passed through, not stored");
         match part.len == part.end && part.start == 0 {
             true => Opening::Private(Box::new(answer), Vec::new()),
@@ -199,7 +195,9 @@ impl Filler {
     /// Stores the answer that came instead of bytes of another version, if it may be stored.
     pub fn store_whole(&self, demand: &Demand, answer: Answer) -> Option<(Arc<Object>, Rest)> {
         let freshness = object::freshness(demand, &answer.head, &answer)?;
-        let Verdict::Store(part) = judge(&question(demand), &answer.head, true) else { return None };
+        let Verdict::Store(part) = judge(&question(demand), &answer.head, true) else {
+            return None;
+        };
         match self.store(demand, answer, freshness, part, None) {
             Opening::Shared(object, _, Some(rest)) => Some((object, rest)),
             _ => None,
@@ -222,7 +220,8 @@ impl Filler {
                 return Ok(Opening::Private(Box::new(answer), body));
             }
         }
-        let object = object::short(self.cache(), demand, (&answer, freshness), body.concat().into());
+        let object =
+            object::short(self.cache(), demand, (&answer, freshness), body.concat().into());
         Ok(Opening::Shared(object, Outcome::Miss, None))
     }
 
@@ -261,8 +260,7 @@ impl Filler {
         let Body::Slices(slices) = &object.body else { return };
         let Rest { mut body, part: Part { end, len, .. }, mut pour } = rest;
         let stream = len.is_none().then(|| self.streams.enter(object.key, slices.generation()));
-        let poured =
-            pour.take(&mut body, |at| self.is_unwanted(demand, tickets, at, end)).await;
+        let poured = pour.take(&mut body, |at| self.is_unwanted(demand, tickets, at, end)).await;
         drop(body);
         let at = pour.at();
         if len.is_none() && matches!(poured, Poured::End) {

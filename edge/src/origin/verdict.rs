@@ -43,7 +43,9 @@ pub fn judge(ask: &Ask, head: &Head, storable: bool) -> Verdict {
         _ if !storable => Verdict::Pass,
         200 => judge_whole(ask, head),
         _ if ask.head_only => Verdict::Pass,
-        _ if head.content_length.is_none_or(|len| len <= MEMORY_BODY_MAX_BYTES as u64) => Verdict::Keep,
+        _ if head.content_length.is_none_or(|len| len <= MEMORY_BODY_MAX_BYTES as u64) => {
+            Verdict::Keep
+        }
         _ => Verdict::Pass,
     }
 }
@@ -141,7 +143,12 @@ mod tests {
             (ask(0, Some(200)), good.clone(), true, Verdict::AskPlain),
             (ask(100, Some(200)), good, false, Verdict::AskPlain),
             (ask(100, None), head(206, "", "100", "bytes 100-199/1000"), true, Verdict::AskPlain),
-            (ask(100, None), head(206, "\"a\"", "99", "bytes 100-199/1000"), true, Verdict::AskPlain),
+            (
+                ask(100, None),
+                head(206, "\"a\"", "99", "bytes 100-199/1000"),
+                true,
+                Verdict::AskPlain,
+            ),
             (ask(100, None), head(206, "\"a\"", "", "bytes 100-199/*"), true, Verdict::AskPlain),
             (ask(100, None), head(206, "\"a\"", "", "items 100-199/200"), true, Verdict::AskPlain),
             (ask(100, None), head(206, "\"a\"", "", ""), true, Verdict::AskPlain),

@@ -144,7 +144,8 @@ fn a_body_of_unknown_length_is_known_at_its_end() {
 #[test]
 fn a_body_of_unknown_length_that_breaks_off_fails_and_is_forgotten() {
     let origin = ScriptedOrigin::start(|_| {
-        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=60\r\n\r\n";
+        let head =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=60\r\n\r\n";
         Reply::raw(format!("{head}5\r\nhello\r\n9\r\nwor"))
     });
     let rig = Rig::new(&[&origin]);

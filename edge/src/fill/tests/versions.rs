@@ -12,9 +12,9 @@ const NEW: [&str; 2] = ["ETag: \"new\"", "Cache-Control: max-age=60"];
 #[test]
 fn a_304_refreshes_the_head_and_keeps_the_body() {
     let origin = ScriptedOrigin::start(|asked| match asked.field("if-none-match") {
-        Some("\"old\"") => {
-            Reply::raw("HTTP/1.1 304 X\r\nETag: \"old\"\r\nCache-Control: max-age=99\r\nX-New: 1\r\n\r\n")
-        }
+        Some("\"old\"") => Reply::raw(
+            "HTTP/1.1 304 X\r\nETag: \"old\"\r\nCache-Control: max-age=99\r\nX-New: 1\r\n\r\n",
+        ),
         _ => Reply::honest(asked, &OLD, &body(SLICE)),
     });
     let rig = Rig::new(&[&origin]);
@@ -61,7 +61,11 @@ fn an_expired_object_stands_in_for_a_failing_origin() {
 #[test]
 fn an_object_that_forbids_it_does_not_stand_in() {
     let origin = ScriptedOrigin::start(|asked| match asked.number {
-        0 => Reply::honest(asked, &["ETag: \"a\"", "Cache-Control: max-age=9, must-revalidate"], b"x"),
+        0 => Reply::honest(
+            asked,
+            &["ETag: \"a\"", "Cache-Control: max-age=9, must-revalidate"],
+            b"x",
+        ),
         _ => Reply::new(503, &[], b"busy"),
     });
     let rig = Rig::new(&[&origin]);
