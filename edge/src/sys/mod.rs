@@ -10,6 +10,7 @@ pub mod monotonic;
 pub mod mount;
 pub mod net;
 pub mod pipe;
+pub mod readiness;
 pub mod residency;
 pub mod splice;
 pub mod thread;
