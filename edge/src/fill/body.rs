@@ -1,5 +1,6 @@
 //! A body on its way: read from an origin, poured into slices.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,13 @@ impl Pour {
         Pour { cache, object, at, skip_to: at, writer, end, kept_bytes, passes_over }
     }
 
+    /// The bytes that are still missing, of which the first is then the next to come; `None` when
+    /// there are none or nobody knows where they end.
+    pub fn missing(&mut self) -> Option<Range<u64>> {
+        self.at = self.writer.as_ref().map_or(self.skip_to.max(self.at), SliceWriter::offset);
+        self.end.filter(|end| self.at < *end).map(|end| self.at..end)
+    }
+
     /// The body begins at byte zero after all: what comes before the run is skipped.
     pub fn rewind(&mut self) {
         self.at = 0;
@@ -126,6 +134,11 @@ impl Pour {
         self.at
     }
 
+    /// One past the last byte, if it is known.
+    pub fn end(&self) -> Option<u64> {
+        self.end
+    }
+
     /// Bytes kept so far.
     pub fn kept_bytes(&self) -> u64 {
         self.kept_bytes
@@ -133,11 +146,7 @@ impl Pour {
 
     /// Takes the whole of `body`. After each slice's worth `is_unwanted` is asked, with the offset
     /// reached, whether to stop. Ends as [`Poured::End`] only when every byte up to the end came.
-    pub async fn take(
-        &mut self,
-        body: &mut Incoming,
-        is_unwanted: impl Fn(u64) -> bool,
-    ) -> Poured {
+    pub async fn take(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
         let slice_bytes = self.cache.slice_bytes();
         let mut next_look = self.at.saturating_add(slice_bytes);
         while self.end.is_none_or(|end| self.at < end) {

@@ -1,8 +1,6 @@
 //! From header fields to the facts that freshness is decided on.
 
-use ::http::header::{
-    CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, PRAGMA, SET_COOKIE, VARY,
-};
+use ::http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, PRAGMA, SET_COOKIE, VARY};
 
 use super::Head;
 use super::head::{read_block, unix_s};

@@ -122,7 +122,8 @@ fn entity_tag(value: &HeaderValue) -> Option<Box<str>> {
     let text = std::str::from_utf8(value.as_bytes()).ok()?.trim_matches([' ', '\t']);
     let opaque = text.strip_prefix("W/").unwrap_or(text);
     let inner = opaque.strip_prefix('"')?.strip_suffix('"')?;
-    let clean = inner.bytes().all(|byte| byte == 0x21 || (0x23..0x7f).contains(&byte) || byte > 0x7f);
+    let clean =
+        inner.bytes().all(|byte| byte == 0x21 || (0x23..0x7f).contains(&byte) || byte > 0x7f);
     clean.then(|| text.into())
 }
 
@@ -214,7 +215,10 @@ mod tests {
             &fields(&[("age", "-1"), ("last-modified", "yesterday"), ("content-length", "1e9")]),
             NOW,
         );
-        assert_eq!((head.age_s, head.last_modified_unix_s, head.content_length), (None, None, None));
+        assert_eq!(
+            (head.age_s, head.last_modified_unix_s, head.content_length),
+            (None, None, None)
+        );
     }
 
     #[test]

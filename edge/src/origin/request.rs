@@ -93,13 +93,11 @@ impl Ask {
 
 /// The slices a client's range touches, as a range to ask for: aligned down and up to whole slices,
 /// so that every byte received can be kept. `None` when that is the whole.
-pub fn aligned(
-    range: Option<(u64, Option<u64>)>,
-    slice_bytes: u64,
-) -> Option<(u64, Option<u64>)> {
+pub fn aligned(range: Option<(u64, Option<u64>)>, slice_bytes: u64) -> Option<(u64, Option<u64>)> {
     let (start, end) = range?;
     let start = start - start % slice_bytes;
-    let end = end.filter(|end| *end > start).and_then(|end| end.checked_next_multiple_of(slice_bytes));
+    let end =
+        end.filter(|end| *end > start).and_then(|end| end.checked_next_multiple_of(slice_bytes));
     (start > 0 || end.is_some()).then_some((start, end))
 }
 
@@ -205,7 +203,8 @@ mod tests {
         assert_eq!(with("", "/<>`^|\"{}\\").unwrap().0, "http://o/%3C%3E%60%5E%7C%22%7B%7D%5C");
         assert_eq!(with("", "/").unwrap().1, "o");
         assert_eq!(with("h", "//evil.example/x").unwrap().0, "http://o//evil.example/x");
-        for (host, target) in [("h", "/a b"), ("h", "/\r\nX: y"), ("h\r\nX: y", "/"), ("h", "/\0")] {
+        for (host, target) in [("h", "/a b"), ("h", "/\r\nX: y"), ("h\r\nX: y", "/"), ("h", "/\0")]
+        {
             assert_eq!(with(host, target), Err(Unaskable), "{host:?} {target:?}");
         }
     }

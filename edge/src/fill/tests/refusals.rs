@@ -1,19 +1,21 @@
 //! Answers that are not stored, and origins that mean no good.
 
+use std::sync::Arc;
+
 use super::body;
-use super::origin::{Reply, ScriptedOrigin};
-use super::rig::{Rig, SLICE};
+use super::origin::{Gate, Reply, ScriptedOrigin};
+use super::rig::{Rig, SLICE, http};
 use crate::cache::{Body, FillError};
 use crate::limits::{MEMORY_BODY_MAX_BYTES, ORIGIN_HEAD_MAX_BYTES, RELAY_BUFFER_MAX_BYTES};
 use crate::metrics::Outcome;
 
 #[test]
 fn what_may_not_be_stored_is_relayed_to_each_alone() {
-    for field in ["Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b", "Vary: *"] {
+    for field in ["Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b", "Vary: *"]
+    {
         let len = RELAY_BUFFER_MAX_BYTES * 3;
-        let origin = ScriptedOrigin::start(move |_| {
-            Reply::new(200, &["ETag: \"a\"", field], &body(len))
-        });
+        let origin =
+            ScriptedOrigin::start(move |_| Reply::new(200, &["ETag: \"a\"", field], &body(len)));
         let rig = Rig::new(&[&origin]);
         let waiting = [rig.open("/a"), rig.open("/a"), rig.open("/a")];
         for one in waiting {
@@ -74,6 +76,19 @@ fn a_relay_that_breaks_off_says_so() {
 }
 
 #[test]
+fn an_origin_that_stalls_is_not_waited_for() {
+    let gate = Arc::new(Gate::default());
+    let held = gate.clone();
+    let origin = ScriptedOrigin::start(move |_| {
+        Reply::new(200, &["Cache-Control: no-store"], &body(1_000)).held_after(500, &held)
+    });
+    let rig = Rig::with_origin(http(vec![origin.address.clone()], 100));
+    let (_, passed) = rig.open("/a").relayed();
+    assert_eq!(passed, Err(FillError::Timeout));
+    gate.open();
+}
+
+#[test]
 fn a_range_that_is_not_there() {
     let origin = ScriptedOrigin::start(|asked| Reply::honest(asked, &["ETag: \"a\""], b"short"));
     let rig = Rig::new(&[&origin]);
@@ -85,7 +100,8 @@ fn a_range_that_is_not_there() {
 
 #[test]
 fn a_part_that_is_not_what_was_asked_is_not_used() {
-    let ranges = ["bytes 0-99/300000", "items 65536-65635/300000", "bytes 65536-65635/*", "nonsense"];
+    let ranges =
+        ["bytes 0-99/300000", "items 65536-65635/300000", "bytes 65536-65635/*", "nonsense"];
     for range in ranges {
         let origin = ScriptedOrigin::start(move |asked| match asked.number {
             0 => {
@@ -103,7 +119,8 @@ fn a_part_that_is_not_what_was_asked_is_not_used() {
 
 #[test]
 fn answers_that_are_not_http_are_bad_gateways() {
-    let endless = format!("HTTP/1.1 200 X\r\nX-A: {}\r\n\r\n", "a".repeat(2 * ORIGIN_HEAD_MAX_BYTES));
+    let endless =
+        format!("HTTP/1.1 200 X\r\nX-A: {}\r\n\r\n", "a".repeat(2 * ORIGIN_HEAD_MAX_BYTES));
     let many = format!("HTTP/1.1 200 X\r\n{}\r\n", "X-A: 1\r\n".repeat(10_000));
     let rows = [
         "hello\r\n\r\n".to_owned(),
@@ -128,7 +145,9 @@ fn answers_that_are_not_http_are_bad_gateways() {
 #[test]
 fn a_body_longer_than_it_said_is_cut_to_it() {
     let origin = ScriptedOrigin::start(|_| {
-        Reply::raw("HTTP/1.1 200 X\r\nContent-Length: 5\r\nCache-Control: max-age=9\r\n\r\nhello, world")
+        Reply::raw(
+            "HTTP/1.1 200 X\r\nContent-Length: 5\r\nCache-Control: max-age=9\r\n\r\nhello, world",
+        )
     });
     let rig = Rig::new(&[&origin]);
     let (object, _) = rig.open("/a").object();
@@ -149,7 +168,8 @@ fn an_origin_that_always_cuts_is_given_up() {
 #[test]
 fn a_hundred_tebibytes_are_not_believed() {
     let origin = ScriptedOrigin::start(|_| {
-        let head = "HTTP/1.1 200 X\r\nContent-Length: 109951162777600\r\nCache-Control: max-age=9\r\n\r\n";
+        let head =
+            "HTTP/1.1 200 X\r\nContent-Length: 109951162777600\r\nCache-Control: max-age=9\r\n\r\n";
         Reply::raw(format!("{head}hello"))
     });
     let rig = Rig::new(&[&origin]);
