@@ -1,2 +1,7 @@
 //! The `edge` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    edge::cli::run()
+}

@@ -41,9 +41,11 @@ fn a_reload_adds_a_site_and_harms_no_download() {
     let head = running.start("/a");
     let mut follower = Follower::new(BODY, 0);
     follower.feed(&running.take(MIB));
-    let mut client = node.connect().with_host("b.test");
-    let status = client.get("/b").head.status;
+    let status = node.connect().with_host("b.test").get("/b").head.status;
     assert!([404, 421].contains(&status), "an unknown host: {status}");
+    origin.put("/small", Page::of(Content::new(92, 10)));
+    let mut kept = node.connect().with_host("a.test");
+    kept.get("/small").expect_status(200);
 
     node.reconfigure(|config| config.site("b.test", &other.url(), &[]));
     node.sighup();
@@ -52,7 +54,7 @@ fn a_reload_adds_a_site_and_harms_no_download() {
         (client.get("/b").head.status == 200).then_some(())
     });
     // A connection from before the reload sees it too.
-    client.get("/b").expect_status(200);
+    kept.with_host("b.test").get("/b").expect_status(200);
     gate.open();
     follower.feed(&running.take(BODY.len - MIB));
     assert_eq!((follower.offset(), head.content_length()), (BODY.len, Some(BODY.len)));

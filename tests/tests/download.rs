@@ -135,7 +135,8 @@ fn head_conditions_and_odd_ranges() {
     client.get_with(TARGET, &[("If-None-Match", &list)]).expect_status(304);
     client.get_with(TARGET, &[("If-None-Match", "\"other\"")]).expect_status(200);
     client.get_with(TARGET, &[("If-Modified-Since", &date)]).expect_status(304);
-    client.get_with(TARGET, &[("If-Match", "\"other\"")]).expect_status(412);
+    // On a connection of its own: after a refusal the node may close.
+    node.connect().get_with(TARGET, &[("If-Match", "\"other\"")]).expect_status(412);
 
     let mut ranged = |range: &str, if_range: &str| {
         client.get_with(TARGET, &[("Range", range), ("If-Range", if_range)])

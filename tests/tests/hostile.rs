@@ -35,7 +35,7 @@ fn expect_alive(node: &Node) {
 fn smuggling_is_refused_and_closed() {
     let (node, origin) = node_and_origin();
     let after = "\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    let table: [(&str, &str, u16); 26] = [
+    let table: [(&str, &str, u16); 28] = [
         ("both lengths", "Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", 400),
         ("both, other order", "Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", 400),
         ("two lengths", "Host: a\r\nContent-Length: 5\r\nContent-Length: 6", 400),
@@ -46,7 +46,9 @@ fn smuggling_is_refused_and_closed() {
         ("hexadecimal length", "Host: a\r\nContent-Length: 0x5", 400),
         ("empty length", "Host: a\r\nContent-Length: ", 400),
         ("overflowing length", "Host: a\r\nContent-Length: 99999999999999999999", 400),
-        ("unknown coding", "Host: a\r\nTransfer-Encoding: gzip", 501),
+        ("unknown coding", "Host: a\r\nTransfer-Encoding: gzip, chunked", 501),
+        ("not chunked", "Host: a\r\nTransfer-Encoding: gzip", 400),
+        ("chunked twice", "Host: a\r\nTransfer-Encoding: chunked, chunked", 400),
         ("chunked not last", "Host: a\r\nTransfer-Encoding: chunked, gzip", 400),
         ("space before colon", "Host : a", 400),
         ("space before colon of a length", "Host: a\r\nContent-Length : 5", 400),
@@ -216,10 +218,6 @@ fn request_bodies_are_drained_and_the_connection_goes_on() {
         client.send(format!("GET /a HTTP/1.1\r\nHost: a\r\n{body}"));
         let response = client.response("GET").unwrap_or_else(|e| panic!("{body:.80}: {e}"));
         BODY.expect(0..BODY.len, &response.expect_status(200).body);
-        client.send(format!("POST /a HTTP/1.1\r\nHost: a\r\n{body}"));
-        let response = client.response("POST").unwrap_or_else(|e| panic!("{body:.80}: {e}"));
-        let status = response.head.status;
-        assert!([405, 501].contains(&status), "POST: {status}");
     }
     // A request hidden in a body stays body.
     let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -230,20 +228,46 @@ fn request_bodies_are_drained_and_the_connection_goes_on() {
 }
 
 #[test]
+fn uploads_are_refused_and_never_taken_for_requests() {
+    let (node, origin) = node_and_origin();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+    let len = hidden.len();
+    for body in [
+        format!("Content-Length: {len}\r\n\r\n{hidden}"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{len:x}\r\n{hidden}\r\n0\r\n\r\n"),
+        format!("Content-Length: 900000\r\n\r\n{hidden}"),
+    ] {
+        let mut client = node.connect();
+        client.send(format!("POST /a HTTP/1.1\r\nHost: a\r\n{body}"));
+        let response = client.response("POST").unwrap_or_else(|e| panic!("{body:.60}: {e}"));
+        assert!([405, 413, 501].contains(&response.head.status), "POST: {:?}", response.head);
+        client.half_close();
+        let second = client.response("GET");
+        assert!(second.is_err(), "{body:.60}: its body was answered: {second:?}");
+    }
+    assert_eq!(origin.counts("/hidden").requests, 0);
+    let mut client = node.connect();
+    client.request("GET", "/a", &[("Content-Length", "5"), ("Expect", "100-continue")]);
+    let status = client.response("GET").expect("an answer").head.status;
+    assert!([100, 200, 417].contains(&status), "an expectation: {status}");
+    expect_alive(&node);
+}
+
+#[test]
 fn broken_chunks_are_refused() {
     let (node, _origin) = node_and_origin();
     for chunks in ["zz\r\n", "-1\r\n", "5\r\nhello!!\r\n", "ffffffffffffffffff\r\n", "5\nhello\n"] {
-        let mut client = node.connect();
-        let head = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let _ = client.try_send(format!("{head}{chunks}GET /a HTTP/1.1\r\nHost: a\r\n\r\n"));
-        let response = client.response("POST").unwrap_or_else(|e| panic!("{chunks:?}: {e}"));
-        let status = response.head.status;
-        assert!([400, 405, 413, 501].contains(&status), "{chunks:?}: {status}");
-        // Nothing after the break may be taken for a request.
-        if let Ok(second) = client.response("GET") {
-            assert_eq!(second.head.status, 400, "{chunks:?}: a second answer");
+        for method in ["GET", "POST"] {
+            let mut client = node.connect();
+            let head = format!("{method} /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked");
+            let after = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+            let _ = client.try_send(format!("{head}\r\n\r\n{chunks}{after}"));
+            let response = client.response(method).unwrap_or_else(|e| panic!("{chunks:?}: {e}"));
+            let status = response.head.status;
+            assert!([400, 405, 413, 501].contains(&status), "{method} {chunks:?}: {status}");
+            let second = client.response("GET");
+            assert!(second.is_err(), "{method} {chunks:?}: what follows was answered: {second:?}");
         }
-        client.closed();
     }
     expect_alive(&node);
 }

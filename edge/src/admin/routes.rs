@@ -32,8 +32,8 @@ pub(super) fn answer<B>(
     door: Door,
     has_body: bool,
 ) -> Response<Full<Bytes>> {
-    if let Err(refusal) = admit(request, door, has_body) {
-        return refusal;
+    if let Some((status, why)) = refusal(request, door, has_body) {
+        return reply(status, TEXT, format!("{why}\n"));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
@@ -60,19 +60,19 @@ pub(super) fn answer<B>(
 
 /// Keeps web pages out: a browser on this host may be made to send requests here, by a name that
 /// suddenly resolves to loopback, or by a plain form.
-fn admit<B>(request: &Request<B>, door: Door, has_body: bool) -> Result<(), Response<Full<Bytes>>> {
-    let refuse = |status, why: &str| Err(reply(status, TEXT, format!("{why}\n")));
+fn refusal<B>(
+    request: &Request<B>,
+    door: Door,
+    has_body: bool,
+) -> Option<(StatusCode, &'static str)> {
     let host = request.headers().get(HOST);
     if door == Door::Loopback && host.is_some_and(|host| !is_local(host)) {
-        return refuse(StatusCode::FORBIDDEN, "ask for this node by its address or as localhost");
+        return Some((StatusCode::FORBIDDEN, "ask for this node by its address or as localhost"));
     }
     if request.headers().contains_key(ORIGIN) {
-        return refuse(StatusCode::FORBIDDEN, "web pages may not talk to this node");
+        return Some((StatusCode::FORBIDDEN, "web pages may not talk to this node"));
     }
-    if has_body {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "no request here takes a body");
-    }
-    Ok(())
+    has_body.then_some((StatusCode::PAYLOAD_TOO_LARGE, "no request here takes a body"))
 }
 
 fn is_local(host: &HeaderValue) -> bool {

@@ -8,6 +8,7 @@ use super::writer::{Shared, Target, Writer};
 use super::{AccessRecord, format};
 use crate::clock::Now;
 use crate::config::{self, LogFormat};
+use crate::metrics::prometheus;
 
 /// Bytes of one buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -76,6 +77,12 @@ impl AccessLog {
     /// Lines that were dropped because the disk was too slow, or refused them.
     pub fn dropped(&self) -> u64 {
         self.running.as_ref().map_or(0, |running| running.shared.dropped.value())
+    }
+
+    /// Appends the log's counters in the Prometheus text format.
+    pub fn families(&self, out: &mut String) {
+        let help = "Access log lines that were dropped because the disk was too slow or full.";
+        prometheus::counter(out, "edge_log_dropped_lines_total", help, self.dropped());
     }
 
     /// Writes out what sinks have handed over, and ends the writer thread.
