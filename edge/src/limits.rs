@@ -1,4 +1,5 @@
 //! Every ceiling of the node, in one place. Units stand last in the name.
+#![forbid(unsafe_code)]
 
 /// Longest request head (request line + headers) a client may send.
 pub const REQUEST_HEAD_MAX_BYTES: usize = 32 * 1024;
@@ -42,10 +43,39 @@ pub const RELAY_BUFFER_MAX_BYTES: usize = 256 * 1024;
 pub const SLICE_MIN_BYTES: u64 = 64 * 1024;
 /// See [`SLICE_MIN_BYTES`].
 pub const SLICE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Slices a volume must at least have room for: eight regions of two, and one to spare.
+pub const VOLUME_SLICES_MIN: u64 = 17;
+/// Bytes a volume must at least have beside them, for headers and checkpoints.
+pub const VOLUME_OVERHEAD_MIN_BYTES: u64 = 1024 * 1024;
+/// Largest volume: the index has 40 bits for a place, in units of 512 bytes.
+pub const VOLUME_MAX_BYTES: u64 = 1 << 49;
+/// Threads of one plane a config may ask for.
+pub const THREADS_MAX: usize = 256;
+/// Longest host name a site may have, characters.
+pub const HOST_MAX_BYTES: usize = 67;
+/// Addresses one origin may have.
+pub const ORIGIN_ADDRESSES_MAX: usize = 20;
+/// Longest lifetime a config may give, ms.
+pub const TTL_MAX_MS: u64 = 99_999_999_000;
 /// Parts a slice's presence is remembered in (one bit each).
 pub const SLICE_BLOCKS: u32 = 64;
 /// Objects' heads kept in memory.
 pub const OBJECTS_IN_MEMORY_MAX: usize = 65_536;
+/// Largest body kept in memory with its head (error pages, redirects).
+pub const MEMORY_BODY_MAX_BYTES: usize = 64 * 1024;
+/// Longest object that is stored; longer ones (or an origin that lies) pass through.
+pub const OBJECT_MAX_BYTES: u64 = 1 << 46;
+/// Demands one fill thread works on at once; further ones wait in its mailbox.
+pub const FILLS_PER_THREAD_MAX: usize = 1_024;
+/// Uncacheable bodies one fill thread passes through at once; beyond it 503.
+pub const RELAYS_PER_THREAD_MAX: usize = 4_096;
+/// Idle connections kept to one origin address by one fill thread.
+pub const ORIGIN_IDLE_CONNS_MAX: usize = 64;
+/// Time an idle connection to an origin is kept, ms.
+pub const ORIGIN_IDLE_MS: u64 = 60_000;
+/// How long past its lifetime an object stands in for a failing origin, ms (RFC 5861 §4).
+pub const STALE_IF_ERROR_MS: u64 = 3_600_000;
 
+const _: () = assert!(OBJECT_MAX_BYTES / SLICE_MIN_BYTES <= u32::MAX as u64, "slices are u32");
 const _: () = assert!(REQUEST_HEAD_MAX_BYTES <= RECEIVE_BUFFER_MAX_BYTES, "a head must fit");
 const _: () = assert!(REQUEST_TARGET_MAX_BYTES < REQUEST_HEAD_MAX_BYTES, "414 before 431");

@@ -1,6 +1,8 @@
 //! Time as data: rooms above floor 0 are handed a [`Now`], they never ask for one.
 #![forbid(unsafe_code)]
 
+pub mod wheel;
+
 /// One reading of both clocks, taken once per loop turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {

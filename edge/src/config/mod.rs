@@ -1,9 +1,80 @@
 //! One TOML file in, one [`Config`] out: raw → resolved, with nothing left that means "default".
+//!
+//! A file is read whole and everything that is wrong with it is told at once, one line each:
+//!
+//! ```
+//! let wrong = "[cache]\nvolums = []\n[[site]]\nhosts = \"*\"\norigin = \"file:///srv\"";
+//! let errors = edge::config::Config::parse(wrong, "edge.toml").unwrap_err();
+//! assert_eq!(
+//!     errors.to_string(),
+//!     "edge.toml:2: unknown key \"volums\" in [cache]; did you mean \"volumes\"?"
+//! );
+//! ```
 #![forbid(unsafe_code)]
 
+mod check;
+mod error;
+mod keys;
+mod raw;
+mod resolve;
 mod resolved;
+mod sites;
+mod units;
 
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use error::{ConfigError, ConfigErrors, Place};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Guard, GuardMode, Listen, Log, LogFormat, Origin,
     OriginAddress, Preset, Server, Site, Volume,
 };
+pub use units::size_text;
+
+impl Config {
+    /// Reads and checks the file at `path`. Relative paths in it are taken from its directory.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, or has wrong or unknown keys: all that was found.
+    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|source| {
+            ConfigErrors::new(vec![ConfigError::Unreadable { path: path.to_owned(), source }])
+        })?;
+        Config::parse(&text, &path.to_string_lossy())
+    }
+
+    /// Checks the text of a file; `name` stands in errors, and relative paths are taken from its
+    /// directory. Touches no disk.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
+        let source = raw::Source::new(name, text);
+        let (table, mistakes) = DeTable::parse_recoverable(text);
+        // A file that is not TOML is not read further: what follows would be guesses.
+        if !mistakes.is_empty() {
+            let syntax = |mistake: toml::de::Error| ConfigError::Syntax {
+                place: source.place(mistake.span().unwrap_or_default()),
+                message: mistake.message().to_owned(),
+            };
+            return Err(ConfigErrors::new(mistakes.into_iter().map(syntax).collect()));
+        }
+        let directory = Path::new(name).parent().unwrap_or(Path::new(""));
+        let config = resolve::config(&raw::Section::root(&source, &keys::ROOT, &table), directory);
+        let errors = source.into_errors();
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(errors)) }
+    }
+
+    /// What a node does that was given no file: serves the directory `root` on 127.0.0.1:8080 from
+    /// a temporary volume, without guard.
+    pub fn embedded(root: &Path) -> Config {
+        let source = raw::Source::new("the embedded configuration", "");
+        let empty = toml::Spanned::new(0..0, DeTable::new());
+        let config = resolve::config(&raw::Section::root(&source, &keys::ROOT, &empty), root);
+        Config { sites: vec![sites::directory_site(root)], ..config }
+    }
+}
+
+#[cfg(test)]
+mod tests;

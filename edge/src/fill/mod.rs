@@ -1,1 +1,136 @@
-//! Under construction.
+//! The fill plane: threads that bring in from origins what the data plane misses.
+//!
+//! A worker leaves a [`Demand`] in the mailbox of the thread that [`route`] names and is answered
+//! through the demand's ticket. Demands for one key always meet on one thread, so single flight needs
+//! no lock. What a thread knows of its runtime is in `runtime`, of HTTP in `http`; bodies go to
+//! the cache through `pour` and to nobody else through `relay`.
+#![forbid(unsafe_code)]
+
+mod background;
+mod body;
+mod bytes;
+mod file;
+mod filler;
+mod flight;
+mod http;
+mod object;
+mod open;
+mod private;
+mod relay;
+mod runtime;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::cache::{Cache, Key};
+use crate::mailbox::Mailbox;
+use crate::metrics::Counter;
+use crate::session::Demand;
+
+/// What the threads of the fill plane share.
+pub struct Plane {
+    cache: Arc<Cache>,
+    metrics: FillMetrics,
+    checkpoint: Duration,
+    drain: watch::Sender<Option<Duration>>,
+    running: AtomicUsize,
+}
+
+/// What the fill plane counts, all sites together.
+#[derive(Debug, Default)]
+pub struct FillMetrics {
+    /// Demands taken from the mailboxes.
+    pub demands: Counter,
+    /// Of those, for an object's head.
+    pub opens: Counter,
+    /// Of those, answered together with an earlier one.
+    pub joins: Counter,
+    /// Requests to origins sent again, or gone on with after a cut.
+    pub retries: Counter,
+    /// Fills begun; less `ended`: running now.
+    pub begun: Counter,
+    /// Fills ended, well or not.
+    pub ended: Counter,
+    /// Demands turned away because too much was going on.
+    pub overloads: Counter,
+    /// Objects found changed at the origin while they were filled.
+    pub fenced: Counter,
+}
+
+impl FillMetrics {
+    /// Fills running now.
+    pub fn active(&self) -> u64 {
+        let ended = self.ended.value();
+        self.begun.value().saturating_sub(ended)
+    }
+}
+
+impl Plane {
+    /// A plane without threads; the index is written to disk every `checkpoint_ms` while any runs.
+    pub fn new(cache: Arc<Cache>, checkpoint_ms: u64) -> Arc<Plane> {
+        Arc::new(Plane {
+            cache,
+            metrics: FillMetrics::default(),
+            checkpoint: Duration::from_millis(checkpoint_ms.max(1)),
+            drain: watch::Sender::new(None),
+            running: AtomicUsize::new(0),
+        })
+    }
+
+    /// The plane's counters.
+    pub fn metrics(&self) -> &FillMetrics {
+        &self.metrics
+    }
+
+    /// Lets running fills go on for `within` at most, then ends the threads. What was received of an
+    /// unfinished body is kept; the last thread to end writes the index. To be called when the
+    /// workers demand nothing more; a second call may shorten the time.
+    pub fn drain(&self, within: Duration) {
+        self.drain.send_replace(Some(within));
+    }
+
+    /// To be called by a thread that has ended all its work.
+    fn leave(&self) {
+        if self.running.fetch_sub(1, AcqRel) == 1 {
+            background::checkpoint(&self.cache);
+        }
+    }
+}
+
+/// Which of `threads` threads the demands for `key` go to.
+pub fn route(key: Key, threads: usize) -> usize {
+    (key.0[0] % threads.max(1) as u64) as usize
+}
+
+/// Starts the plane's thread `index` (named `edge-fill-N`), which answers what is left in `mailbox`.
+/// Fails when the thread cannot be started or its runtime not be made (no descriptors, `io_uring`
+/// forbidden).
+pub fn spawn(
+    plane: &Arc<Plane>,
+    index: usize,
+    mailbox: Arc<Mailbox<Demand>>,
+) -> io::Result<JoinHandle<()>> {
+    let (started, starting) = std::sync::mpsc::sync_channel(1);
+    let shared = plane.clone();
+    plane.running.fetch_add(1, AcqRel);
+    let spawned = std::thread::Builder::new().name(format!("edge-fill-{index}")).spawn(move || {
+        runtime::run(
+            |outcome| drop(started.send(outcome)),
+            filler::serve(shared.clone(), index, mailbox),
+        );
+        shared.leave();
+    });
+    let thread = spawned.inspect_err(|_| {
+        plane.running.fetch_sub(1, AcqRel);
+    })?;
+    starting.recv().unwrap_or_else(|_| Err(io::Error::other("fill thread ended at its start")))?;
+    Ok(thread)
+}

@@ -1,1 +1,149 @@
-//! Under construction.
+//! The guard: loads the kernel program, attaches it, and keeps its maps in step with the
+//! configuration.
+//!
+//! ```text
+//!   [guard] ──reload──> Guard ──load, pin──> Program ──attach──> eth0 (native, else generic)
+//!                         │                     │ every packet: allow, deny, account
+//!                         └──── Maps <──────────┘
+//!   edge ban ─────────────────── Maps  (another process, by the pins)
+//! ```
+//!
+//! Nothing here stops a node: whatever cannot be done becomes a [`GuardNote`], and serving goes on.
+//! The maps stay pinned when the node ends, so bans hold across restarts; the program is detached.
+
+mod error;
+mod list;
+mod maps;
+mod note;
+mod pins;
+mod policy;
+mod prefix;
+mod program;
+mod rows;
+
+pub use error::GuardError;
+pub use maps::Maps;
+pub use note::GuardNote;
+pub use prefix::{Prefix, PrefixError};
+pub use program::{Action, AttachMode, Attached, Program, is_built_in};
+pub use rows::{BanRow, FlowRow, TotalRow};
+
+use crate::config;
+
+/// A running guard, or one that is off.
+#[derive(Debug, Default)]
+pub struct Guard {
+    running: Option<Running>,
+    off: Option<String>,
+}
+
+#[derive(Debug)]
+struct Running {
+    // Dropped first: a program without its maps' keeper must not judge packets.
+    attached: Vec<Attached>,
+    program: Program,
+    maps: Maps,
+}
+
+/// What a status page shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardState {
+    /// `None`: off.
+    pub mode: Option<config::GuardMode>,
+    /// Where the program judges packets.
+    pub interfaces: Vec<(String, AttachMode)>,
+    /// Why it is off although it was asked for.
+    pub off: Option<String>,
+}
+
+impl Guard {
+    /// Loads and attaches as configured. Never fails: the notes say what was done and what was not.
+    pub fn start(config: &config::Guard) -> (Guard, Vec<GuardNote>) {
+        let mut guard = Guard::default();
+        let notes = guard.reload(config);
+        (guard, notes)
+    }
+
+    /// Follows a changed configuration. Interfaces that stay are not touched, bans hold.
+    pub fn reload(&mut self, config: &config::Guard) -> Vec<GuardNote> {
+        let mut notes = Vec::new();
+        self.off = None;
+        if config.interfaces.is_empty() {
+            self.running = None;
+            return notes;
+        }
+        if self.running.is_none() {
+            match Running::load(config, &mut notes) {
+                Ok(running) => self.running = Some(running),
+                Err(error) => {
+                    self.off = Some(error.to_string());
+                    notes.push(GuardNote::Off { error });
+                }
+            }
+        }
+        if let Some(running) = &mut self.running {
+            running.follow(config, &mut notes);
+        }
+        notes
+    }
+
+    /// The maps, while the guard is on.
+    pub fn maps(&self) -> Option<&Maps> {
+        self.running.as_ref().map(|running| &running.maps)
+    }
+
+    /// Removes bans that have ended; how many. To be called every now and then.
+    pub fn sweep(&mut self) -> Result<usize, GuardError> {
+        self.running.as_mut().map_or(Ok(0), |running| running.maps.sweep())
+    }
+
+    /// For the status page.
+    pub fn state(&self) -> GuardState {
+        let running = self.running.as_ref();
+        let attached = running.map_or(&[][..], |running| &running.attached);
+        GuardState {
+            mode: running.and_then(|running| running.maps.mode().ok()),
+            interfaces: attached.iter().map(|at| (at.interface().to_owned(), at.mode())).collect(),
+            off: self.off.clone(),
+        }
+    }
+}
+
+impl Running {
+    fn load(config: &config::Guard, notes: &mut Vec<GuardNote>) -> Result<Running, GuardError> {
+        let program = Program::load(config, notes)?;
+        Ok(Running { attached: Vec::new(), program, maps: Maps::open(&config.pin_dir)? })
+    }
+
+    fn follow(&mut self, config: &config::Guard, notes: &mut Vec<GuardNote>) {
+        let (got, asked) = (self.maps.flows_max(), config.flows.max(1));
+        if got != asked {
+            notes.push(GuardNote::FlowsKept { got, asked });
+        }
+        // Before the program sees a packet under the new mode.
+        let followed = policy::reconcile(&mut self.maps, config, notes)
+            .and_then(|()| self.maps.set_mode(config.mode));
+        if let Err(error) = followed {
+            notes.push(GuardNote::NotFollowed { error });
+        }
+        self.attached.retain(|at| config.interfaces.iter().any(|name| name == at.interface()));
+        for name in &config.interfaces {
+            if !self.attached.iter().any(|at| at.interface() == name) {
+                self.attach(name, notes);
+            }
+        }
+    }
+
+    fn attach(&mut self, name: &str, notes: &mut Vec<GuardNote>) {
+        let interface = name.to_owned();
+        match self.program.attach(name) {
+            Ok(attached) => {
+                notes.push(GuardNote::Attached { interface, mode: attached.mode() });
+                self.attached.push(attached);
+            }
+            Err((native, generic)) => {
+                notes.push(GuardNote::NotAttached { interface, native, generic });
+            }
+        }
+    }
+}

@@ -1,1 +1,27 @@
-//! Under construction.
+//! HTTP/1.1 as bytes and as meaning: RFC 9110, 9111 and 9112 without a socket, a clock or, on the
+//! path of a request, an allocation.
+//!
+//! [`request`] reads heads and is as strict as it can be: what two parsers could read differently is
+//! refused. [`response`] writes heads. The rest are the meanings of single fields.
+#![forbid(unsafe_code)]
+
+pub mod cache_control;
+pub mod chunked;
+pub mod conditional;
+pub mod date;
+pub mod etag;
+pub mod hop;
+pub mod mime;
+pub mod path;
+pub mod range;
+pub mod request;
+pub mod response;
+
+mod fault;
+mod framing;
+mod host;
+mod request_line;
+mod token;
+
+#[cfg(test)]
+mod smuggling;

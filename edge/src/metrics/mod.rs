@@ -1,9 +1,17 @@
 //! Counters: written by one thread each where it matters, summed when somebody asks.
 #![forbid(unsafe_code)]
 
+mod families;
+pub mod prometheus;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that only grows.
+use crossbeam::utils::CachePadded;
+
+pub use families::{site_families, worker_families};
+
+/// A number that only grows; any thread may add to it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -14,6 +22,23 @@ impl Counter {
     }
 
     /// The sum so far.
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that only grows and that one thread alone adds to: no locked instruction. Adding from
+/// two threads loses counts, nothing worse.
+#[derive(Debug, Default)]
+pub struct LocalCounter(AtomicU64);
+
+impl LocalCounter {
+    /// Adds `n`; only ever called by the thread that owns the counter.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The sum so far, from any thread.
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -64,50 +89,72 @@ impl Outcome {
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
     /// Connections accepted.
-    pub conns_accepted: Counter,
+    pub conns_accepted: LocalCounter,
     /// Connections closed.
-    pub conns_closed: Counter,
+    pub conns_closed: LocalCounter,
     /// Connections turned away because the slab was full or descriptors ran out.
-    pub conns_refused: Counter,
+    pub conns_refused: LocalCounter,
     /// Requests answered.
-    pub requests: Counter,
+    pub requests: LocalCounter,
     /// Requests that were not HTTP or over a limit.
-    pub requests_bad: Counter,
+    pub requests_bad: LocalCounter,
     /// Bytes read from clients.
-    pub received_bytes: Counter,
+    pub received_bytes: LocalCounter,
     /// Bytes written to clients, heads included.
-    pub sent_bytes: Counter,
+    pub sent_bytes: LocalCounter,
     /// Of those, response heads and chunk framing.
-    pub sent_head_bytes: Counter,
+    pub sent_head_bytes: LocalCounter,
     /// Responses cut because their bytes could not be had.
-    pub cuts: Counter,
+    pub cuts: LocalCounter,
     /// Connections closed by a time-out.
-    pub timeouts: Counter,
+    pub timeouts: LocalCounter,
     /// Times a connection waited for its socket.
-    pub send_waits: Counter,
+    pub send_waits: LocalCounter,
     /// Times a connection waited for the fill plane.
-    pub fill_waits: Counter,
+    pub fill_waits: LocalCounter,
     /// Spans that were not in the page cache and were read by a kernel worker.
-    pub cold_spans: Counter,
+    pub cold_spans: LocalCounter,
     /// Times no pipe was free and `sendfile` was used.
-    pub pipe_misses: Counter,
+    pub pipe_misses: LocalCounter,
     /// Turns of the loop.
-    pub turns: Counter,
+    pub turns: LocalCounter,
     /// Heap allocations made by the thread since it finished starting.
-    pub allocations: Counter,
+    pub allocations: LocalCounter,
     /// Pipes open (added on open, never closed before the end).
-    pub pipes: Counter,
+    pub pipes: LocalCounter,
+}
+
+/// The data plane's counters, one share a worker.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// In the order of the workers.
+    pub workers: Arc<[Arc<CachePadded<WorkerMetrics>>]>,
+}
+
+impl Metrics {
+    /// Counters for `workers` workers.
+    pub fn new(workers: usize) -> Metrics {
+        Metrics { workers: (0..workers).map(|_| Default::default()).collect() }
+    }
+
+    /// Connections open now, over all workers.
+    pub fn conns_open(&self) -> u64 {
+        // Closed first: read the other way round, it could pass what was accepted.
+        let closed: u64 = self.workers.iter().map(|worker| worker.conns_closed.value()).sum();
+        let accepted: u64 = self.workers.iter().map(|worker| worker.conns_accepted.value()).sum();
+        accepted.saturating_sub(closed)
+    }
 }
 
 /// What one worker counts for one site. Only that worker's thread writes.
 #[derive(Debug, Default)]
 pub struct SiteShard {
     /// Requests by [`Outcome`].
-    pub requests: [Counter; Outcome::ALL.len()],
+    pub requests: [LocalCounter; Outcome::ALL.len()],
     /// Bytes sent, heads included, by [`Outcome`].
-    pub sent_bytes: [Counter; Outcome::ALL.len()],
+    pub sent_bytes: [LocalCounter; Outcome::ALL.len()],
     /// Responses by first digit of the status (index 0 is unused).
-    pub statuses: [Counter; 6],
+    pub statuses: [LocalCounter; 6],
 }
 
 /// What the fill plane counts for one site.
@@ -126,7 +173,7 @@ pub struct SiteFill {
 /// One site's counters.
 #[derive(Debug)]
 pub struct SiteMetrics {
-    shards: Box<[crossbeam::utils::CachePadded<SiteShard>]>,
+    shards: Box<[CachePadded<SiteShard>]>,
     /// The fill plane's share.
     pub fill: SiteFill,
 }
@@ -148,5 +195,33 @@ impl SiteMetrics {
     /// Every worker's counters.
     pub fn shards(&self) -> impl Iterator<Item = &SiteShard> {
         self.shards.iter().map(|shard| &**shard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_count() {
+        let metrics = Metrics::new(2);
+        metrics.workers[0].conns_accepted.add(3);
+        metrics.workers[1].conns_accepted.add(2);
+        metrics.workers[1].conns_closed.add(1);
+        assert_eq!(metrics.conns_open(), 4);
+        let counter = Counter::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1000).for_each(|_| counter.add(1)));
+            }
+        });
+        assert_eq!(counter.value(), 4000);
+    }
+
+    #[test]
+    fn outcomes_index_themselves() {
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, index, "{}", outcome.as_str());
+        }
     }
 }

@@ -1,1 +1,19 @@
-//! Under construction.
+//! What is known about origins, without a socket: which address to ask, what to send, what an answer
+//! means, and what may be tried again.
+#![forbid(unsafe_code)]
+
+pub mod choice;
+pub mod content_range;
+pub mod facts;
+pub mod head;
+pub mod request;
+pub mod retry;
+pub mod verdict;
+pub mod version;
+
+pub use choice::Choice;
+pub use content_range::ContentRange;
+pub use head::Head;
+pub use request::Ask;
+pub use retry::Failure;
+pub use verdict::{Verdict, judge};

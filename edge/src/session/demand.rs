@@ -45,3 +45,18 @@ pub enum Want {
         end: u64,
     },
 }
+
+impl Demand {
+    /// The object it is about.
+    pub fn key(&self) -> Key {
+        match &self.want {
+            Want::Open { key, .. } => *key,
+            Want::Bytes { object, .. } => object.key,
+        }
+    }
+
+    /// Which of `threads` fill threads works on it. One key, one thread: flights need no lock.
+    pub fn thread(&self, threads: usize) -> usize {
+        (self.key().0[0] % threads.max(1) as u64) as usize
+    }
+}

@@ -1,6 +1,430 @@
-//! The client-facing HTTP machine.
+//! The client-facing HTTP machine: bytes and events in, actions out. No I/O, no clock.
+//!
+//! The driver (a worker, or a test) keeps to this order:
+//!
+//! 1. tell it what happened: [`Session::handle_bytes`], [`Session::handle_eof`],
+//!    [`Session::handle_sent`], [`Session::handle_staged`], [`Session::handle_wake`],
+//!    [`Session::handle_timeout`];
+//! 2. ask [`Session::poll_action`] until it answers [`Action::Read`], [`Action::Wait`] or
+//!    [`Action::Close`], doing what it says in between; bytes already staged (in a pipe) are sent
+//!    before it is asked again;
+//! 3. arm a timer for [`Session::poll_timeout`].
 #![forbid(unsafe_code)]
 
+mod answer;
+mod body;
 pub mod demand;
+mod exchange;
+mod request;
+mod step;
+#[cfg(test)]
+mod tests;
 
-pub use demand::Demand;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use demand::{Demand, Want};
+
+use crate::cache::{Cache, FillError, Span, Ticket};
+use crate::clock::Now;
+use crate::http::request::RequestError;
+use crate::limits;
+use crate::log::AccessRecord;
+use crate::mailbox::{Notify, Token};
+use crate::metrics::Outcome;
+use crate::site::{Site, Sites};
+use body::{Next, Outgoing};
+use exchange::Exchange;
+use step::Step;
+
+/// Time a closed connection may linger for the client's own close, ms.
+const LINGER_MS: u64 = 5_000;
+
+/// What a session is lent at each call.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The sites of the current configuration.
+    pub sites: &'a Sites,
+    /// The store.
+    pub cache: &'a Cache,
+    /// How others wake the driver.
+    pub notify: &'a Arc<dyn Notify>,
+    /// This connection's name there.
+    pub token: Token,
+    /// This turn's time.
+    pub now: Now,
+    /// Whether the node is going down: connections close after their answer.
+    pub draining: bool,
+}
+
+/// Time-outs, ms.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a whole request head, or a drained body.
+    pub head_ms: u64,
+    /// Between requests.
+    pub idle_ms: u64,
+    /// Without a byte taken by the client.
+    pub send_ms: u64,
+    /// For the fill plane to produce something.
+    pub fill_ms: u64,
+}
+
+/// What the driver is to do.
+pub enum Action {
+    /// Send [`Session::bytes`]; with `more` the packet may wait for what follows. Then
+    /// [`Session::handle_sent`].
+    Send {
+        /// More follows at once.
+        more: bool,
+    },
+    /// Move bytes of [`Session::span`] towards the socket. Then [`Session::handle_staged`], and
+    /// [`Session::handle_sent`] when they left.
+    File {
+        /// More follows the span at once.
+        more: bool,
+    },
+    /// Hand this to the fill plane; if it has no room, [`Session::handle_refusal`].
+    Demand(Demand),
+    /// Do nothing until somebody notifies the token.
+    Wait,
+    /// Do nothing until the client sends something.
+    Read,
+    /// Log [`Session::record`], then [`Session::handle_logged`].
+    Finished,
+    /// Shut down writing, go on reading.
+    ShutDown,
+    /// Close the connection.
+    Close,
+}
+
+/// One connection's HTTP.
+pub struct Session {
+    client: SocketAddr,
+    timeouts: Timeouts,
+    step: Step,
+    /// Received bytes: the current request's head in front, then whatever came after it.
+    input: Vec<u8>,
+    head_len: usize,
+    eof: bool,
+    exchange: Exchange,
+    out: Outgoing,
+    /// It is the fill plane that keeps the answer waiting, not the client.
+    waiting: bool,
+    deadline_ms: u64,
+    requests: u32,
+}
+
+impl Session {
+    /// A fresh connection from `client`.
+    pub fn new(client: SocketAddr, timeouts: Timeouts, now: Now) -> Session {
+        Session {
+            client,
+            timeouts,
+            step: Step::Head,
+            input: Vec::new(),
+            head_len: 0,
+            eof: false,
+            exchange: Exchange::default(),
+            out: Outgoing::new(),
+            waiting: false,
+            deadline_ms: now.mono_ms + timeouts.head_ms,
+            requests: 0,
+        }
+    }
+
+    /// Literal bytes to send for [`Action::Send`].
+    pub fn bytes(&self) -> &[u8] {
+        self.out.bytes()
+    }
+
+    /// File bytes to send for [`Action::File`].
+    pub fn span(&self) -> Option<&Span> {
+        self.out.span()
+    }
+
+    /// Whether reading should pause: the client is ahead of us.
+    pub fn is_full(&self) -> bool {
+        self.input.len() >= limits::RECEIVE_BUFFER_MAX_BYTES
+    }
+
+    /// Whether it sits between requests (a draining node closes such connections).
+    pub fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Head) && self.input.is_empty()
+    }
+
+    /// Whether nothing the client may still send matters.
+    pub fn is_deaf(&self) -> bool {
+        self.eof || matches!(self.step, Step::Closed)
+    }
+
+    /// Whether the answer has ended, well or not.
+    pub fn is_over(&self) -> bool {
+        matches!(self.step, Step::Finished | Step::Closed)
+    }
+
+    /// Name of the current state.
+    pub fn state(&self) -> &'static str {
+        self.step.as_str()
+    }
+
+    /// The site of the current request.
+    pub fn site(&self) -> Option<&Arc<Site>> {
+        self.exchange.site.as_ref()
+    }
+
+    /// The finished exchange, for the log.
+    pub fn record(&self, now: Now) -> AccessRecord<'_> {
+        self.exchange.record(&self.input, self.client, self.requests, now)
+    }
+
+    /// Outcome and status of the finished exchange, for metrics.
+    pub fn outcome(&self) -> (Outcome, u16) {
+        (self.exchange.outcome, self.exchange.status)
+    }
+
+    /// Whether the finished exchange ended before its body did.
+    pub fn was_cut(&self) -> bool {
+        self.exchange.reason == CUT || self.exchange.reason == CLIENT_LEFT
+    }
+
+    /// Bytes arrived.
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Now) {
+        if matches!(self.step, Step::Lingering | Step::Closed) {
+            return;
+        }
+        if matches!(self.step, Step::Head) && self.input.is_empty() {
+            self.exchange.start(now);
+            self.deadline_ms = now.mono_ms + self.timeouts.head_ms;
+        }
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// The client will send nothing more. It may still be reading.
+    pub fn handle_eof(&mut self) {
+        self.eof = true;
+        self.exchange.keep_alive = false;
+        if matches!(self.step, Step::Lingering) {
+            self.step = Step::Closed;
+        }
+    }
+
+    /// The connection is gone: nothing more can be sent or received.
+    pub fn handle_gone(&mut self) {
+        match self.step {
+            Step::Opening(_) | Step::Answering => self.break_off(CLIENT_LEFT),
+            Step::Finished => {}
+            _ => self.step = Step::Closed,
+        }
+        self.eof = true;
+        self.exchange.keep_alive = false;
+    }
+
+    /// `sent` bytes left: literal ones if `literal`, file ones otherwise.
+    pub fn handle_sent(&mut self, sent: usize, literal: bool, now: Now) {
+        let body = if literal { self.out.sent_bytes(sent) } else { sent as u64 };
+        self.exchange.sent(sent as u64, body, now);
+        self.waiting = false;
+        self.deadline_ms = now.mono_ms + self.timeouts.send_ms;
+    }
+
+    /// `staged` bytes of the span are on their way.
+    pub fn handle_staged(&mut self, staged: usize) {
+        self.out.staged(staged as u64);
+    }
+
+    /// Somebody notified.
+    pub fn handle_wake(&mut self) {
+        self.out.woken = true;
+    }
+
+    /// The fill plane had no room for the demand.
+    pub fn handle_refusal(&mut self, context: &Context<'_>) {
+        self.fail(FillError::Overloaded, context);
+    }
+
+    /// The deadline of [`Session::poll_timeout`] passed. Returns whether the client was at fault.
+    pub fn handle_timeout(&mut self, context: &Context<'_>) -> bool {
+        match &self.step {
+            Step::Head if !self.exchange.is_started() => {
+                self.step = Step::Closed;
+                false
+            }
+            Step::Head | Step::Draining(_) => {
+                self.refuse(408, "timeout", context);
+                true
+            }
+            Step::Opening(ticket) => {
+                ticket.abandon();
+                self.fail(FillError::Timeout, context);
+                false
+            }
+            Step::Answering if self.waiting => {
+                self.fail(FillError::Timeout, context);
+                false
+            }
+            Step::Answering => {
+                self.break_off(CUT);
+                true
+            }
+            Step::Finished | Step::Lingering | Step::Closed => {
+                self.step = Step::Closed;
+                false
+            }
+        }
+    }
+
+    /// When [`Session::handle_timeout`] is due, monotonic ms.
+    pub fn poll_timeout(&self) -> u64 {
+        self.deadline_ms
+    }
+
+    /// What to do now.
+    pub fn poll_action(&mut self, context: &Context<'_>) -> Action {
+        loop {
+            match &mut self.step {
+                Step::Head => match self.read_head(context) {
+                    Some(action) => return action,
+                    None => continue,
+                },
+                Step::Draining(_) => match self.drain(context) {
+                    Some(action) => return action,
+                    None => continue,
+                },
+                Step::Opening(ticket) => {
+                    let Some(result) = ticket.take() else { return Action::Wait };
+                    self.opened(result, context);
+                }
+                Step::Answering => match self.out.next(context) {
+                    Next::Send { more } => return Action::Send { more },
+                    Next::File => return Action::File { more: self.out.has_framing_after() },
+                    Next::Wait => return self.wait(context),
+                    Next::Demand { object, start, end } => {
+                        let demand = self.demand(Want::Bytes { object, start, end }, context);
+                        self.await_fill(context);
+                        self.out.ticket = Some(demand.ticket.clone());
+                        self.downgrade();
+                        return Action::Demand(demand);
+                    }
+                    Next::End => self.step = Step::Finished,
+                    Next::Failed(error) => self.fail(error, context),
+                },
+                Step::Finished => return Action::Finished,
+                Step::Lingering => return Action::Read,
+                Step::Closed => return Action::Close,
+            }
+        }
+    }
+
+    /// The log line was written: on to the next request, or to the end.
+    pub fn handle_logged(&mut self, context: &Context<'_>) -> Option<Action> {
+        let keep = self.exchange.keep_alive && !context.draining && !self.eof;
+        let broken = self.was_cut();
+        self.requests += 1;
+        self.out.clear();
+        self.input.drain(..self.head_len.min(self.input.len()));
+        self.head_len = 0;
+        self.exchange = Exchange::default();
+        if keep && self.requests < limits::REQUESTS_PER_CONN_MAX {
+            self.step = Step::Head;
+            self.deadline_ms = context.now.mono_ms + self.timeouts.idle_ms;
+            if !self.input.is_empty() {
+                self.exchange.start(context.now);
+                self.deadline_ms = context.now.mono_ms + self.timeouts.head_ms;
+            }
+            return None;
+        }
+        self.input = Vec::new();
+        if broken || self.eof {
+            self.step = Step::Closed;
+            return None;
+        }
+        self.step = Step::Lingering;
+        self.deadline_ms = context.now.mono_ms + LINGER_MS;
+        Some(Action::ShutDown)
+    }
+
+    /// The turn ends: no region stays pinned for a client that does not read.
+    pub fn end_turn(&mut self) {
+        self.out.unpin();
+    }
+
+    /// Answers a request that cannot be read any further, and closes after it.
+    fn refuse(&mut self, status: u16, reason: &'static str, context: &Context<'_>) {
+        self.exchange.keep_alive = false;
+        self.answer_error(status, reason, context);
+    }
+
+    fn refuse_head(&mut self, error: &RequestError, context: &Context<'_>) {
+        self.refuse(error.status(), error.as_str(), context);
+    }
+
+    fn answer_error(&mut self, status: u16, reason: &'static str, context: &Context<'_>) {
+        answer::error(&mut self.exchange, &mut self.out, status, reason, context);
+        self.start_answering(context);
+    }
+
+    /// An error answer while nothing was sent, a cut afterwards: never a padded body.
+    fn fail(&mut self, error: FillError, context: &Context<'_>) {
+        if self.exchange.answered || !self.out.is_untouched() {
+            return self.break_off(CUT);
+        }
+        answer::failure(&mut self.exchange, &mut self.out, error, context);
+        self.start_answering(context);
+    }
+
+    fn break_off(&mut self, reason: &'static str) {
+        if let Step::Opening(ticket) = &self.step {
+            ticket.abandon();
+        }
+        self.out.abandon();
+        self.exchange.keep_alive = false;
+        self.exchange.reason = reason;
+        self.step = Step::Finished;
+    }
+
+    fn start_answering(&mut self, context: &Context<'_>) {
+        self.step = Step::Answering;
+        self.waiting = false;
+        self.deadline_ms = context.now.mono_ms + self.timeouts.send_ms;
+    }
+
+    fn wait(&mut self, context: &Context<'_>) -> Action {
+        self.downgrade();
+        self.await_fill(context);
+        Action::Wait
+    }
+
+    /// From here on it is the fill plane that has to be quick.
+    fn await_fill(&mut self, context: &Context<'_>) {
+        if !self.waiting {
+            self.waiting = true;
+            self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
+        }
+    }
+
+    /// Some bytes of what looked like a hit were not there.
+    fn downgrade(&mut self) {
+        if self.exchange.outcome == Outcome::Hit {
+            self.exchange.outcome = Outcome::Partial;
+        }
+    }
+}
+
+/// Why an exchange ended early, for the log.
+const CUT: &str = "cut";
+const CLIENT_LEFT: &str = "client_left";
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Step::Opening(ticket) = &self.step {
+            ticket.abandon();
+        }
+        self.out.abandon();
+    }
+}
+
+/// Makes the ticket of a demand.
+fn ticket(context: &Context<'_>) -> Arc<Ticket> {
+    Ticket::new(context.notify.clone(), context.token)
+}

@@ -1,4 +1,16 @@
 //! Every system call of the node that does not go through the ring.
 
+pub mod alloc;
 pub mod eventfd;
 pub mod file;
+pub mod host;
+pub mod limits;
+pub mod memory;
+pub mod monotonic;
+pub mod mount;
+pub mod net;
+pub mod pipe;
+pub mod readiness;
+pub mod residency;
+pub mod splice;
+pub mod thread;

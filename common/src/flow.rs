@@ -1,0 +1,60 @@
+//! The flow table: who sent how much to whom.
+
+/// Map `flows`, key: a packet's five-tuple, seen from this host.
+///
+/// IPv4 addresses are kept as `::ffff:a.b.c.d`, so that a dual-stack socket's peer is the same key.
+/// Ports are in host order and 0 where there are none (ICMP, later fragments).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// The client's address: the packet's source.
+    pub remote: [u8; 16],
+    /// This host's address: the packet's destination.
+    pub local: [u8; 16],
+    /// The client's port.
+    pub remote_port: u16,
+    /// This host's port.
+    pub local_port: u16,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// Always zero: a key is compared whole.
+    pub zero: [u8; 3],
+}
+
+impl FlowKey {
+    /// A key of zeroes.
+    pub const EMPTY: FlowKey = FlowKey {
+        remote: [0; 16],
+        local: [0; 16],
+        remote_port: 0,
+        local_port: 0,
+        protocol: 0,
+        zero: [0; 3],
+    };
+}
+
+/// Map `flows`, value. Every field is written atomically, from any CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Packets received and passed on.
+    pub packets: u64,
+    /// Their bytes, link-layer header included, frame check sequence not.
+    pub bytes: u64,
+    /// When the first one came (`CLOCK_MONOTONIC`, to a tick), ns.
+    pub first_ns: u64,
+    /// When the last one came, ns.
+    pub last_ns: u64,
+    /// Every TCP flag seen, or-ed (bit 0 FIN, 1 SYN, 2 RST, 3 PSH, 4 ACK, 5 URG, 6 ECE, 7 CWR).
+    pub tcp_flags: u64,
+}
+
+/// `a.b.c.d` as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
+#[inline(always)]
+pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
+    let [a, b, c, d] = address;
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 40 && align_of::<FlowKey>() == 2);
+const _: () = assert!(size_of::<Flow>() == 40);

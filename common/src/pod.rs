@@ -1,0 +1,19 @@
+//! `aya::Pod`: types that may be copied to and from the kernel byte by byte.
+
+use crate::{Address4, Allow, Deny, Flow, FlowKey, Settings, Total};
+
+// SAFETY: this type and the others here are `repr(C)` integers and byte arrays, valid for every bit pattern, `'static`, and
+// without padding: the size of each is asserted to be the sum of its fields beside its definition.
+unsafe impl aya::Pod for Address4 {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Allow {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Deny {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Flow {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FlowKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Settings {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Total {}

@@ -1,0 +1,96 @@
+//! Why a packet passed or was dropped. One number a reason: index of the totals, value in deny
+//! entries, and by [`as_str`] log field and metric label.
+
+/// An IP packet that nothing speaks against.
+pub const PASSED: u32 = 0;
+/// Its source is on the allow list.
+pub const ALLOWED: u32 = 1;
+/// A fragment after the first: it has no ports. Passes.
+pub const FRAGMENT: u32 = 2;
+/// Neither IPv4 nor IPv6 (ARP, LLDP, ...). Passes.
+pub const NOT_IP: u32 = 3;
+/// Cut short, contradicting itself, or with more headers than are followed. Passes: the kernel
+/// judges it.
+pub const MALFORMED: u32 = 4;
+
+/// Reasons from here on drop.
+pub const FIRST_DROP: u32 = 8;
+/// On the deny list of the configuration.
+pub const CONFIG: u32 = 8;
+/// Banned by a person.
+pub const OPERATOR: u32 = 9;
+/// Banned for abuse of the service.
+pub const ABUSE: u32 = 10;
+/// Banned for a flood of packets or connections.
+pub const FLOOD: u32 = 11;
+/// Banned for probing.
+pub const SCAN: u32 = 12;
+
+/// Length of the table of totals; later reasons find room.
+pub const COUNT: u32 = 16;
+
+/// Every reason with its stable name.
+pub const NAMES: [(u32, &str); 10] = [
+    (PASSED, "passed"),
+    (ALLOWED, "allowed"),
+    (FRAGMENT, "fragment"),
+    (NOT_IP, "not_ip"),
+    (MALFORMED, "malformed"),
+    (CONFIG, "config"),
+    (OPERATOR, "operator"),
+    (ABUSE, "abuse"),
+    (FLOOD, "flood"),
+    (SCAN, "scan"),
+];
+
+/// Whether packets with this reason are dropped in enforce mode.
+#[inline(always)]
+pub const fn drops(reason: u32) -> bool {
+    reason >= FIRST_DROP
+}
+
+/// The reason a deny entry counts under: what is no drop reason was written by a stranger.
+#[inline(always)]
+pub const fn of_entry(reason: u32) -> u32 {
+    if reason >= FIRST_DROP && reason < COUNT { reason } else { OPERATOR }
+}
+
+/// Stable name; `unknown` for numbers of another version.
+pub fn as_str(reason: u32) -> &'static str {
+    NAMES.iter().find(|(number, _)| *number == reason).map_or("unknown", |(_, name)| name)
+}
+
+/// The reason of that name.
+pub fn parse(name: &str) -> Option<u32> {
+    NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+}
+
+const _: () = assert!(SCAN < COUNT, "the table of totals holds every reason");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_numbers() {
+        for (number, name) in NAMES {
+            assert_eq!(as_str(number), name);
+            assert_eq!(parse(name), Some(number));
+            assert!(number < COUNT);
+        }
+        assert_eq!(as_str(COUNT), "unknown");
+        assert_eq!(parse("unknown"), None);
+    }
+
+    #[test]
+    fn an_entry_never_counts_as_passed() {
+        for reason in [PASSED, ALLOWED, MALFORMED, COUNT, u32::MAX] {
+            assert_eq!(of_entry(reason), OPERATOR);
+        }
+        for reason in [CONFIG, OPERATOR, ABUSE, FLOOD, SCAN] {
+            assert_eq!(of_entry(reason), reason);
+            assert!(drops(reason));
+        }
+        assert!(!drops(PASSED) && !drops(MALFORMED));
+    }
+}

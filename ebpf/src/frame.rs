@@ -1,0 +1,62 @@
+//! Reading a packet the way the verifier accepts: bound first, then use.
+
+use core::arch::asm;
+
+use aya_ebpf::programs::XdpContext;
+
+/// No header is looked for beyond this offset; it bounds what the verifier must track.
+const OFFSET_MAX_BYTES: usize = 1024;
+
+/// One received frame.
+pub struct Frame<'a> {
+    context: &'a XdpContext,
+}
+
+impl<'a> Frame<'a> {
+    #[inline(always)]
+    pub fn new(context: &'a XdpContext) -> Frame<'a> {
+        Frame { context }
+    }
+
+    /// Bytes from the link-layer header to the end.
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        opaque(self.context.data_end() - self.context.data()) as u64
+    }
+
+    /// The header at `offset`, if it lies wholly in the frame. `T` is made of bytes: any content is
+    /// a value and any address is aligned.
+    #[inline(always)]
+    pub fn at<T: Bytes>(&self, offset: usize) -> Option<&'a T> {
+        let offset = opaque(offset);
+        if offset > OFFSET_MAX_BYTES {
+            return None;
+        }
+        let start = opaque(self.context.data() + offset);
+        if start + size_of::<T>() > self.context.data_end() {
+            return None;
+        }
+        // SAFETY: `start..start + size_of::<T>()` was just found to lie within the frame, which
+        // stays in place while the program runs; `Bytes` types have alignment 1 and no invalid
+        // values; nothing in this program writes to packets.
+        Some(unsafe { &*(start as *const T) })
+    }
+}
+
+/// Types of byte arrays only.
+///
+/// # Safety
+/// The type has alignment 1 and is valid for every content.
+pub unsafe trait Bytes {}
+
+// SAFETY: bytes.
+unsafe impl<const N: usize> Bytes for [u8; N] {}
+
+/// The same value, but unknown to the optimiser: it must not fold the arithmetic behind a bound
+/// into a form of which the verifier no longer sees that it is bounded.
+#[inline(always)]
+pub fn opaque(mut value: usize) -> usize {
+    // SAFETY: moves a register to itself. (An empty template upsets the line information.)
+    unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}

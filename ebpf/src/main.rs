@@ -1,0 +1,57 @@
+//! The kernel program: every packet is parsed, judged by the lists, counted and accounted for.
+//!
+//! Outcome → action, and nothing else, is here; one file per concern beside it. The program passes
+//! what it cannot judge: losing it, or fooling it, never stops the node.
+#![no_std]
+#![no_main]
+// Atomics: `core::sync::atomic` has no read-modify-write on this target.
+#![feature(asm_experimental_arch)]
+
+mod atomic;
+mod flows;
+mod frame;
+mod lists;
+mod packet;
+mod settings;
+mod totals;
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::{macros::xdp, programs::XdpContext};
+use edge_common::reason;
+
+use crate::{frame::Frame, packet::Packet};
+
+/// Judges one packet.
+#[xdp]
+pub fn edge(context: XdpContext) -> u32 {
+    let frame = Frame::new(&context);
+    let bytes = frame.len();
+    let mut packet = Packet::EMPTY;
+    let shape = packet::parse(&frame, &mut packet);
+    // SAFETY: a helper without arguments, known to XDP programs since Linux 5.11.
+    let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
+
+    let verdict = lists::verdict(&packet, bytes, now_ns).unwrap_or(shape);
+    let drops = reason::drops(verdict) && settings::enforced();
+    totals::count(verdict, bytes, drops);
+    if drops {
+        return XDP_DROP;
+    }
+    if shape == reason::PASSED || shape == reason::FRAGMENT {
+        flows::account(&packet, bytes, now_ns);
+    }
+    XDP_PASS
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // Never linked in: the verifier refuses an endless loop.
+    loop {}
+}
+
+// What the kernel calls MIT.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

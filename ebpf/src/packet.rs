@@ -1,0 +1,210 @@
+//! Frame → five-tuple. Ethernet, up to two VLAN tags, IPv4, IPv6 with extension headers, TCP, UDP.
+
+use edge_common::{FlowKey, mapped, reason};
+
+use crate::frame::{Bytes, Frame, opaque};
+
+/// What is known of a packet. As much is filled in as could be read: a packet that breaks off
+/// after its addresses is still judged by them.
+pub struct Packet {
+    /// Remote is the source.
+    pub key: FlowKey,
+    /// 4, 6, or 0: no address was read.
+    pub family: u32,
+    /// The flags byte of a TCP header, else 0.
+    pub tcp_flags: u64,
+}
+
+impl Packet {
+    pub const EMPTY: Packet = Packet { key: FlowKey::EMPTY, family: 0, tcp_flags: 0 };
+}
+
+const ETHERNET_BYTES: usize = 14;
+const VLAN_TAGS_MAX: usize = 2;
+const VLAN: [u8; 2] = [0x81, 0x00];
+const VLAN_SERVICE: [u8; 2] = [0x88, 0xa8];
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+const EXTENSION_HEADERS_MAX: usize = 8;
+
+const HOP_BY_HOP: u8 = 0;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+
+/// RFC 791 §3.1, without options.
+#[repr(C)]
+struct Ipv4 {
+    version_and_length: u8,
+    _service: u8,
+    total_bytes: [u8; 2],
+    _id: [u8; 2],
+    fragment: [u8; 2],
+    _ttl: u8,
+    protocol: u8,
+    _checksum: [u8; 2],
+    source: [u8; 4],
+    destination: [u8; 4],
+}
+
+/// RFC 8200 §3.
+#[repr(C)]
+struct Ipv6 {
+    version_and_class: u8,
+    _flow: [u8; 3],
+    payload_bytes: [u8; 2],
+    next_header: u8,
+    _hops: u8,
+    source: [u8; 16],
+    destination: [u8; 16],
+}
+
+// SAFETY: bytes and byte arrays only.
+unsafe impl Bytes for Ipv4 {}
+// SAFETY: as above.
+unsafe impl Bytes for Ipv6 {}
+
+/// Fills `packet` and says what shape it has: [`reason::PASSED`] when it was read to its ports,
+/// else `FRAGMENT`, `NOT_IP` or `MALFORMED`.
+#[inline(always)]
+pub fn parse(frame: &Frame, packet: &mut Packet) -> u32 {
+    let Some(mut kind) = frame.at::<[u8; 2]>(ETHERNET_BYTES - 2) else {
+        return reason::MALFORMED;
+    };
+    let mut offset = ETHERNET_BYTES;
+    for _ in 0..VLAN_TAGS_MAX {
+        if *kind != VLAN && *kind != VLAN_SERVICE {
+            break;
+        }
+        let Some(inner) = frame.at::<[u8; 2]>(offset + 2) else {
+            return reason::MALFORMED;
+        };
+        kind = inner;
+        offset += 4;
+    }
+    match *kind {
+        IPV4 => ipv4(frame, offset, packet),
+        IPV6 => ipv6(frame, offset, packet),
+        VLAN | VLAN_SERVICE => reason::MALFORMED,
+        _ => reason::NOT_IP,
+    }
+}
+
+#[inline(always)]
+fn ipv4(frame: &Frame, offset: usize, packet: &mut Packet) -> u32 {
+    let Some(header) = frame.at::<Ipv4>(offset) else {
+        return reason::MALFORMED;
+    };
+    if header.version_and_length >> 4 != 4 {
+        return reason::MALFORMED;
+    }
+    packet.family = 4;
+    packet.key.remote = mapped(header.source);
+    packet.key.local = mapped(header.destination);
+    packet.key.protocol = header.protocol;
+
+    let header_bytes = usize::from(header.version_and_length & 15) * 4;
+    let Some(end) = end(frame, offset, u16::from_be_bytes(header.total_bytes).into()) else {
+        return reason::MALFORMED;
+    };
+    if header_bytes < size_of::<Ipv4>() || offset + header_bytes > end {
+        return reason::MALFORMED;
+    }
+    if u16::from_be_bytes(header.fragment) & 0x1fff != 0 {
+        return reason::FRAGMENT;
+    }
+    transport(frame, header.protocol, offset + header_bytes, end, packet)
+}
+
+#[inline(always)]
+fn ipv6(frame: &Frame, offset: usize, packet: &mut Packet) -> u32 {
+    let Some(header) = frame.at::<Ipv6>(offset) else {
+        return reason::MALFORMED;
+    };
+    if header.version_and_class >> 4 != 6 {
+        return reason::MALFORMED;
+    }
+    packet.family = 6;
+    packet.key.remote = header.source;
+    packet.key.local = header.destination;
+
+    let mut at = offset + size_of::<Ipv6>();
+    let Some(end) = end(frame, at, u16::from_be_bytes(header.payload_bytes).into()) else {
+        return reason::MALFORMED;
+    };
+    let mut next = header.next_header;
+    for _ in 0..EXTENSION_HEADERS_MAX {
+        if !is_extension(next) {
+            break;
+        }
+        let Some(head) = frame.at::<[u8; 4]>(at) else {
+            return reason::MALFORMED;
+        };
+        let [following, units, high, low] = *head;
+        // Lengths: RFC 8200 §4.3-4.6, RFC 4302 §2.2, RFC 6275 §6.1.1.
+        at += match next {
+            FRAGMENT => 8,
+            AUTHENTICATION => (usize::from(units) + 2) * 4,
+            _ => (usize::from(units) + 1) * 8,
+        };
+        if at > end {
+            return reason::MALFORMED;
+        }
+        let later_fragment = next == FRAGMENT && u16::from_be_bytes([high, low]) & 0xfff8 != 0;
+        next = following;
+        if later_fragment {
+            packet.key.protocol = next;
+            return reason::FRAGMENT;
+        }
+    }
+    packet.key.protocol = next;
+    if is_extension(next) {
+        return reason::MALFORMED;
+    }
+    transport(frame, next, at, end, packet)
+}
+
+/// Ports and flags. They must lie within the IP packet, not in the padding of a short frame.
+#[inline(always)]
+fn transport(frame: &Frame, protocol: u8, at: usize, end: usize, packet: &mut Packet) -> u32 {
+    let header_bytes = match protocol {
+        TCP => 20,
+        UDP => 8,
+        _ => return reason::PASSED,
+    };
+    if at + header_bytes > end {
+        return reason::MALFORMED;
+    }
+    let Some(&[source_high, source_low, high, low]) = frame.at::<[u8; 4]>(at) else {
+        return reason::MALFORMED;
+    };
+    if opaque(protocol.into()) == TCP.into() {
+        let Some(&[flags]) = frame.at::<[u8; 1]>(at + 13) else {
+            return reason::MALFORMED;
+        };
+        packet.tcp_flags = flags.into();
+    }
+    packet.key.remote_port = u16::from_be_bytes([source_high, source_low]);
+    packet.key.local_port = u16::from_be_bytes([high, low]);
+    reason::PASSED
+}
+
+/// Where an IP packet ends that claims `claimed_bytes` from `start` on; `None` if it was cut.
+/// Zero claims the whole frame: so do jumbograms and what large receive offload put together.
+#[inline(always)]
+fn end(frame: &Frame, start: usize, claimed_bytes: usize) -> Option<usize> {
+    let frame_bytes = frame.len() as usize;
+    if claimed_bytes == 0 {
+        return Some(frame_bytes);
+    }
+    (start + claimed_bytes <= frame_bytes).then_some(start + claimed_bytes)
+}
+
+#[inline(always)]
+fn is_extension(header: u8) -> bool {
+    matches!(header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY)
+}

@@ -1,0 +1,101 @@
+//! What is answered to whom.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::View;
+use crate::metrics::prometheus;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const PAGES: &str = "GET /metrics\nGET /healthz\nGET /status\nPOST /reload\n";
+
+/// Which way a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// TCP that only this host can reach.
+    Loopback,
+    /// TCP that others can reach.
+    Network,
+    /// The Unix socket.
+    Socket,
+}
+
+/// The answer to one request.
+pub(super) fn answer<B>(
+    view: &dyn View,
+    request: &Request<B>,
+    door: Door,
+    has_body: bool,
+) -> Response<Full<Bytes>> {
+    if let Some((status, why)) = refusal(request, door, has_body) {
+        return reply(status, TEXT, format!("{why}\n"));
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        "/metrics" | "/healthz" | "/status" | "/" if !reads => not_allowed("GET, HEAD"),
+        "/metrics" => {
+            let mut text = String::new();
+            view.metrics(&mut text);
+            reply(StatusCode::OK, prometheus::CONTENT_TYPE, text)
+        }
+        "/healthz" => match view.healthy() {
+            Ok(()) => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
+            Err(why) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, why + "\n"),
+        },
+        "/status" => reply(StatusCode::OK, JSON, format!("{}\n", view.status())),
+        "/" => reply(StatusCode::OK, TEXT, PAGES.to_owned()),
+        "/reload" if *request.method() != Method::POST => not_allowed("POST"),
+        "/reload" => match view.reload() {
+            Ok(done) => reply(StatusCode::OK, TEXT, done + "\n"),
+            Err(why) => reply(StatusCode::UNPROCESSABLE_ENTITY, TEXT, why + "\n"),
+        },
+        _ => reply(StatusCode::NOT_FOUND, TEXT, format!("no such page; there are:\n{PAGES}")),
+    }
+}
+
+/// Keeps web pages out: a browser on this host may be made to send requests here, by a name that
+/// suddenly resolves to loopback, or by a plain form.
+fn refusal<B>(
+    request: &Request<B>,
+    door: Door,
+    has_body: bool,
+) -> Option<(StatusCode, &'static str)> {
+    let host = request.headers().get(HOST);
+    if door == Door::Loopback && host.is_some_and(|host| !is_local(host)) {
+        return Some((StatusCode::FORBIDDEN, "ask for this node by its address or as localhost"));
+    }
+    if request.headers().contains_key(ORIGIN) {
+        return Some((StatusCode::FORBIDDEN, "web pages may not talk to this node"));
+    }
+    has_body.then_some((StatusCode::PAYLOAD_TOO_LARGE, "no request here takes a body"))
+}
+
+fn is_local(host: &HeaderValue) -> bool {
+    let Ok(text) = host.to_str() else { return false };
+    let name = match text.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => text.split(':').next().unwrap_or(text),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+    let text = format!("this page takes {allowed}\n");
+    let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn reply(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

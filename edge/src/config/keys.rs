@@ -1,0 +1,118 @@
+//! Every key there is. What is not listed here is refused, with the nearest one that is.
+
+/// One table's keys.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// As people write it.
+    pub title: &'static str,
+    /// In front of a key in an error.
+    pub name: &'static str,
+    /// Its keys.
+    pub keys: &'static [&'static str],
+}
+
+pub(super) static ROOT: Table = Table {
+    title: "the file",
+    name: "",
+    keys: &["server", "listen", "certificate", "admin", "cache", "guard", "log", "site"],
+};
+pub(super) static SERVER: Table = Table {
+    title: "[server]",
+    name: "server",
+    keys: &[
+        "workers",
+        "fill_threads",
+        "pin",
+        "head_timeout",
+        "idle_timeout",
+        "send_timeout",
+        "drain_timeout",
+    ],
+};
+pub(super) static LISTEN: Table =
+    Table { title: "[[listen]]", name: "listen", keys: &["addr", "congestion", "backlog", "tls"] };
+pub(super) static CERTIFICATE: Table =
+    Table { title: "[[certificate]]", name: "certificate", keys: &["cert", "key"] };
+pub(super) static ADMIN: Table =
+    Table { title: "[admin]", name: "admin", keys: &["addr", "socket"] };
+pub(super) static CACHE: Table =
+    Table { title: "[cache]", name: "cache", keys: &["volumes", "ram", "slice", "checkpoint"] };
+pub(super) static VOLUME: Table =
+    Table { title: "cache.volumes", name: "cache.volumes", keys: &["path", "size"] };
+pub(super) static GUARD: Table = Table {
+    title: "[guard]",
+    name: "guard",
+    keys: &["interfaces", "mode", "flows", "allow", "deny", "pin_dir"],
+};
+pub(super) static LOG: Table =
+    Table { title: "[log]", name: "log", keys: &["access", "format", "level"] };
+pub(super) static SITE: Table = Table {
+    title: "[[site]]",
+    name: "site",
+    keys: &[
+        "hosts",
+        "preset",
+        "origin",
+        "host",
+        "index",
+        "default_ttl",
+        "finish",
+        "connect_timeout",
+        "read_timeout",
+        "retries",
+    ],
+};
+
+/// Every table.
+#[cfg(test)]
+pub(super) static ALL: [&Table; 10] =
+    [&ROOT, &SERVER, &LISTEN, &CERTIFICATE, &ADMIN, &CACHE, &VOLUME, &GUARD, &LOG, &SITE];
+
+/// The word that is written most like `word`; the first of equals.
+pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> &'k str {
+    known.iter().min_by_key(|known| distance(word, known)).copied().unwrap_or("")
+}
+
+/// Letters to insert, remove or replace to get from one word to the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    // No key is that long: what lies beyond changes nothing but the work.
+    for (index, letter) in from.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        for (from, to, edits) in [
+            ("", "", 0),
+            ("abc", "", 3),
+            ("", "abc", 3),
+            ("volums", "volumes", 1),
+            ("kitten", "sitting", 3),
+            ("größe", "grösse", 2),
+        ] {
+            assert_eq!(distance(from, to), edits, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn nearest_is_what_was_meant() {
+        assert_eq!(nearest("adress", LISTEN.keys), "addr");
+        assert_eq!(nearest("orgin", SITE.keys), "origin");
+        assert_eq!(nearest("sites", ROOT.keys), "site");
+        assert_eq!(nearest(&"x".repeat(1 << 20), ADMIN.keys), "addr");
+    }
+}

@@ -1,0 +1,240 @@
+//! Raw → resolved: defaults filled in, every value checked.
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use super::raw::{Entry, Section};
+use super::resolved::{
+    Admin, Cache, Certificate, Config, Guard, GuardMode, Listen, Log, LogFormat, Server, Volume,
+};
+use super::{check, keys, sites};
+use crate::limits;
+
+pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
+const ADMIN_DEFAULT: SocketAddr = loopback(9180);
+const BACKLOG_DEFAULT: u32 = 4096;
+const DRAIN_TIMEOUT_MS: u64 = 60_000;
+const RAM_DEFAULT_BYTES: u64 = 256 << 20;
+const SLICE_DEFAULT_BYTES: u64 = 1 << 20;
+const CHECKPOINT_DEFAULT_MS: u64 = 30_000;
+const FLOWS_DEFAULT: u32 = 65_536;
+const PIN_DIR_DEFAULT: &str = "/sys/fs/bpf/edge";
+const DAY_MS: u64 = 86_400_000;
+/// Word that turns off what is on by default.
+pub(super) const OFF: &str = "off";
+
+/// The whole node. Relative paths are taken from `directory`, the file's own.
+pub(super) fn config(root: &Section<'_>, directory: &Path) -> Config {
+    let listen = listen(root);
+
+    Config {
+        server: server(&root.section("server", &keys::SERVER)),
+        certificates: certificates(root, directory),
+        admin: admin(&root.section("admin", &keys::ADMIN), directory, &listen),
+        cache: cache(&root.section("cache", &keys::CACHE), directory),
+        guard: guard(&root.section("guard", &keys::GUARD), directory),
+        log: log(&root.section("log", &keys::LOG), directory),
+        sites: sites::sites(root, directory, &listen),
+        listen,
+    }
+}
+
+/// A time-out: more than nothing, not for ever.
+pub(super) fn timeout_ms(section: &Section<'_>, key: &'static str, default: u64) -> u64 {
+    let entry = section.entry(key);
+    entry.and_then(|entry| entry.duration_ms(1..=DAY_MS)).unwrap_or(default)
+}
+
+fn server(section: &Section<'_>) -> Server {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = |key, default: usize| {
+        let entry = section.entry(key);
+        let threads = entry.and_then(|entry| entry.integer(1..=limits::THREADS_MAX as u64));
+        threads.map_or(default, |threads| threads as usize)
+    };
+    Server {
+        workers: threads("workers", cores.min(limits::THREADS_MAX)),
+        fill_threads: threads("fill_threads", (cores / 4).clamp(1, 4)),
+        pin: section.entry("pin").and_then(|entry| entry.flag()).unwrap_or(true),
+        head_timeout_ms: timeout_ms(section, "head_timeout", limits::HEAD_TIMEOUT_MS),
+        idle_timeout_ms: timeout_ms(section, "idle_timeout", limits::IDLE_TIMEOUT_MS),
+        send_timeout_ms: timeout_ms(section, "send_timeout", limits::SEND_TIMEOUT_MS),
+        drain_timeout_ms: section
+            .entry("drain_timeout")
+            .and_then(|entry| entry.duration_ms(0..=DAY_MS))
+            .unwrap_or(DRAIN_TIMEOUT_MS),
+    }
+}
+
+fn listen(root: &Section<'_>) -> Vec<Listen> {
+    if root.entry("listen").is_none() {
+        return vec![plain_listen(ADDR_DEFAULT)];
+    }
+    if root.entry("listen").is_some_and(|entry| entry.is_empty_array()) {
+        root.missing("listen", "add a [[listen]] with addr = \"0.0.0.0:8080\"");
+    }
+    let mut all: Vec<Listen> = Vec::new();
+    for section in root.sections("listen", &keys::LISTEN) {
+        let Some(addr) = section.required("addr", "write addr = \"0.0.0.0:8080\"") else {
+            continue;
+        };
+        let congestion = section.entry("congestion").and_then(check::congestion);
+        let backlog = section.entry("backlog").and_then(|entry| entry.integer(1..=65_535));
+        let tls = section.entry("tls").is_some_and(|entry| tls(entry, root));
+        let Some(socket_addr) = check::socket_addr(addr) else { continue };
+        if socket_addr.port() != 0 && all.iter().any(|listen| listen.addr == socket_addr) {
+            addr.refuse(format!("{socket_addr} is listened on already; remove one [[listen]]"));
+            continue;
+        }
+        let backlog = backlog.map_or(BACKLOG_DEFAULT, |backlog| backlog as u32);
+        all.push(Listen { addr: socket_addr, congestion, tls, backlog });
+    }
+    all
+}
+
+pub(super) fn plain_listen(addr: SocketAddr) -> Listen {
+    Listen { addr, congestion: None, tls: false, backlog: BACKLOG_DEFAULT }
+}
+
+fn tls(entry: Entry<'_>, root: &Section<'_>) -> bool {
+    let wanted = entry.flag() == Some(true);
+    if wanted && root.entry("certificate").is_none() {
+        entry.refuse("a TLS listener needs a [[certificate]] with cert and key");
+    }
+    if wanted {
+        entry.refuse("TLS is not supported yet; set it to false, or put a TLS proxy in front");
+    }
+    wanted
+}
+
+fn certificates(root: &Section<'_>, directory: &Path) -> Vec<Certificate> {
+    let file = |section: &Section<'_>, key, cure| path(section.required(key, cure)?, directory);
+    let sections = root.sections("certificate", &keys::CERTIFICATE);
+    let certificate = |section: &Section<'_>| {
+        let cert = file(section, "cert", "name the PEM file of the chain");
+        let key = file(section, "key", "name the PEM file of the key");
+        Some(Certificate { cert: cert?, key: key? })
+    };
+    sections.iter().filter_map(certificate).collect()
+}
+
+fn admin(section: &Section<'_>, directory: &Path, listen: &[Listen]) -> Admin {
+    let socket = section.entry("socket").and_then(|entry| path(entry, directory));
+    // sun_path of unix(7) has 108 bytes; a few are kept for the name it is made under.
+    if let (Some(entry), Some(socket)) = (section.entry("socket"), &socket)
+        && socket.as_os_str().len() > 96
+    {
+        entry.refuse("the path is too long for a socket; keep it under 97 characters");
+    }
+    let addr = match section.entry("addr") {
+        // Whoever names only a socket wants only that.
+        None => socket.is_none().then_some(ADMIN_DEFAULT),
+        Some(entry) if entry.is_word(OFF) => None,
+        Some(entry) => check::socket_addr(entry).inspect(|addr| {
+            if addr.port() != 0 && listen.iter().any(|listen| listen.addr == *addr) {
+                entry.refuse(format!("{addr} is a [[listen]] address; give it a port of its own"));
+            }
+        }),
+    };
+    Admin { addr, socket }
+}
+
+fn cache(section: &Section<'_>, directory: &Path) -> Cache {
+    let slices = limits::SLICE_MIN_BYTES..=limits::SLICE_MAX_BYTES;
+    let slice = section.entry("slice");
+    let slice_bytes = slice.and_then(|entry| entry.size_bytes(slices));
+    if let (Some(entry), Some(bytes)) = (slice, slice_bytes)
+        && !bytes.is_power_of_two()
+    {
+        entry.refuse("a slice must be a power of two; write \"512KiB\", \"1MiB\" or \"2MiB\"");
+    }
+    let slice_bytes = slice_bytes.unwrap_or(SLICE_DEFAULT_BYTES);
+    let ram = section.entry("ram");
+    Cache {
+        volumes: volumes(section, directory, slice_bytes),
+        ram_bytes: ram
+            .and_then(|entry| entry.size_bytes(1 << 20..=1 << 44))
+            .unwrap_or(RAM_DEFAULT_BYTES),
+        slice_bytes,
+        checkpoint_ms: section
+            .entry("checkpoint")
+            .and_then(|entry| entry.duration_ms(100..=DAY_MS))
+            .unwrap_or(CHECKPOINT_DEFAULT_MS),
+    }
+}
+
+fn volumes(section: &Section<'_>, directory: &Path, slice_bytes: u64) -> Vec<Volume> {
+    let sections = section.entry("volumes").map(|entry| entry.sections(&keys::VOLUME));
+    let mut volumes: Vec<Volume> = Vec::new();
+    for section in sections.unwrap_or_default() {
+        let place = section.required("path", "write path = \"/var/lib/edge/v0\"");
+        let size = section.required("size", "write size = \"10GiB\"");
+        let least_bytes =
+            slice_bytes * limits::VOLUME_SLICES_MIN + limits::VOLUME_OVERHEAD_MIN_BYTES;
+        let size_bytes =
+            size.and_then(|entry| entry.size_bytes(least_bytes..=limits::VOLUME_MAX_BYTES));
+        let Some(path) = place.and_then(|entry| path(entry, directory)) else { continue };
+        if let Some(entry) = place
+            && volumes.iter().any(|volume| volume.path == path)
+        {
+            entry.refuse(format!("{} is a volume already; remove one", path.display()));
+        }
+        volumes.push(Volume { path, size_bytes: size_bytes.unwrap_or(least_bytes) });
+    }
+    volumes
+}
+
+fn guard(section: &Section<'_>, directory: &Path) -> Guard {
+    let modes = [("enforce", GuardMode::Enforce), ("observe", GuardMode::Observe)];
+    let texts = |key, check: fn(Entry<'_>, &str) -> Option<String>| {
+        let entries = section.entry(key).map(|entry| entry.texts()).unwrap_or_default();
+        entries.into_iter().filter_map(|(entry, text)| check(entry, text)).collect()
+    };
+    Guard {
+        interfaces: texts("interfaces", check::interface),
+        mode: section
+            .entry("mode")
+            .and_then(|entry| entry.choice(&modes))
+            .unwrap_or(GuardMode::Enforce),
+        flows: section
+            .entry("flows")
+            .and_then(|entry| entry.integer(1024..=16_777_216))
+            .map_or(FLOWS_DEFAULT, |flows| flows as u32),
+        allow: texts("allow", check::prefix),
+        deny: texts("deny", check::prefix),
+        pin_dir: section
+            .entry("pin_dir")
+            .and_then(|entry| path(entry, directory))
+            .unwrap_or_else(|| PIN_DIR_DEFAULT.into()),
+    }
+}
+
+fn log(section: &Section<'_>, directory: &Path) -> Log {
+    let formats = [("json", LogFormat::Json), ("combined", LogFormat::Combined)];
+    let access = section.entry("access").filter(|entry| !entry.is_word(OFF));
+    Log {
+        access: access.and_then(|entry| match entry.is_word("-") {
+            true => Some("-".into()),
+            false => path(entry, directory),
+        }),
+        format: section
+            .entry("format")
+            .and_then(|entry| entry.choice(&formats))
+            .unwrap_or(LogFormat::Json),
+        level: section.entry("level").and_then(check::level).unwrap_or_else(|| "info".to_owned()),
+    }
+}
+
+fn path(entry: Entry<'_>, directory: &Path) -> Option<PathBuf> {
+    let text = entry.text()?;
+    if text.is_empty() || text.contains('\0') {
+        entry.refuse("not a path; write one, absolute or relative to this file");
+        return None;
+    }
+    Some(directory.join(text))
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)
+}

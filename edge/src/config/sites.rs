@@ -1,0 +1,242 @@
+//! `[[site]]`: hosts, presets, origins.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::error::Place;
+use super::raw::{Entry, Section};
+use super::resolve::{OFF, timeout_ms};
+use super::resolved::{Finish, Listen, Origin, OriginAddress, Preset, Site};
+use super::{check, keys};
+use crate::limits;
+
+const INDEX_DEFAULT: &str = "index.html";
+const CONNECT_TIMEOUT_MS: u64 = 10_000;
+const READ_TIMEOUT_MS: u64 = 30_000;
+const RETRIES_DEFAULT: u32 = 2;
+
+/// Every site; no host is taken twice.
+pub(super) fn sites(root: &Section<'_>, directory: &Path, listen: &[Listen]) -> Vec<Site> {
+    let sections = root.sections("site", &keys::SITE);
+    if root.entry("site").is_none_or(|entry| entry.is_empty_array()) {
+        root.missing("site", "add a [[site]] with an origin such as \"file:///srv/mirror\"");
+    }
+    let mut taken = HashMap::new();
+    let site = |section| site(section, directory, listen, &mut taken);
+    sections.iter().filter_map(site).collect()
+}
+
+/// What a preset stands for where the site says nothing else: lifetime in ms, and finish.
+pub(super) fn defaults(preset: Preset) -> (u64, Finish) {
+    match preset {
+        Preset::Web => (600_000, Finish::Always),
+        Preset::Download => (3_600_000, Finish::Always),
+        Preset::Video => (3_600_000, Finish::After(0.5)),
+        Preset::Dynamic => (0, Finish::Never),
+    }
+}
+
+/// A site that serves one directory to every host.
+pub(super) fn directory_site(root: &Path) -> Site {
+    let (default_ttl_ms, finish) = defaults(Preset::Download);
+    Site {
+        name: "*".to_owned(),
+        hosts: vec!["*".to_owned()],
+        preset: Preset::Download,
+        origin: Origin::File { root: root.to_owned() },
+        default_ttl_ms,
+        finish,
+        index: Some(INDEX_DEFAULT.to_owned()),
+    }
+}
+
+fn site<'d>(
+    section: &Section<'d>,
+    directory: &Path,
+    listen: &[Listen],
+    taken: &mut HashMap<&'d str, Place>,
+) -> Option<Site> {
+    let presets = [
+        ("web", Preset::Web),
+        ("download", Preset::Download),
+        ("video", Preset::Video),
+        ("dynamic", Preset::Dynamic),
+    ];
+    let hosts = hosts(section, taken);
+    let preset = section.entry("preset").and_then(|entry| entry.choice(&presets));
+    let preset = preset.unwrap_or(Preset::Download);
+    let (ttl_ms, finish_default) = defaults(preset);
+    let ttl = section.entry("default_ttl");
+    let default_ttl_ms = ttl.and_then(|entry| entry.duration_ms(0..=limits::TTL_MAX_MS));
+    let finish = section.entry("finish").and_then(finish);
+    let index = index(section);
+    let origin = origin(section, directory, &hosts, listen);
+    Some(Site {
+        name: hosts.first()?.clone(),
+        hosts,
+        preset,
+        origin: origin?,
+        default_ttl_ms: default_ttl_ms.unwrap_or(ttl_ms),
+        finish: finish.unwrap_or(finish_default),
+        index,
+    })
+}
+
+fn hosts<'d>(section: &Section<'d>, taken: &mut HashMap<&'d str, Place>) -> Vec<String> {
+    let Some(entry) = section.required("hosts", "write hosts = [\"*\"] to take every host") else {
+        return Vec::new();
+    };
+    let texts = entry.texts();
+    if entry.is_empty_array() {
+        entry.refuse("names no host; write [\"*\"] to take every host");
+    }
+    let mut hosts = Vec::new();
+    for (entry, text) in texts {
+        let Some(host) = check::host(entry, text) else { continue };
+        if let Some(place) = taken.get(text) {
+            entry.refuse(format!("{host:?} is taken already at {place}; remove one"));
+            continue;
+        }
+        taken.insert(text, entry.place());
+        hosts.push(host);
+    }
+    hosts
+}
+
+fn finish(entry: Entry<'_>) -> Option<Finish> {
+    let text = entry.text()?;
+    let share = text.strip_suffix('%').and_then(|share| share.trim_end().parse::<u8>().ok());
+    match (text, share) {
+        ("always", _) => Some(Finish::Always),
+        ("never", _) => Some(Finish::Never),
+        (_, Some(percent)) if percent <= 100 => Some(Finish::After(f64::from(percent) / 100.0)),
+        _ => {
+            entry.refuse(format!("{text:?} is not always, never or a share such as \"50%\""));
+            None
+        }
+    }
+}
+
+fn index(section: &Section<'_>) -> Option<String> {
+    let Some(entry) = section.entry("index") else { return Some(INDEX_DEFAULT.to_owned()) };
+    let text = entry.text()?;
+    if text.is_empty() || text == "." || text == ".." || text.contains(['/', '\0']) {
+        entry.refuse(format!("{text:?} is not a file name; write \"index.html\" or \"off\""));
+    }
+    (text != OFF).then(|| text.to_owned())
+}
+
+fn origin(
+    section: &Section<'_>,
+    directory: &Path,
+    hosts: &[String],
+    listen: &[Listen],
+) -> Option<Origin> {
+    let host = section.entry("host").and_then(origin_host);
+    let connect_timeout_ms = timeout_ms(section, "connect_timeout", CONNECT_TIMEOUT_MS);
+    let read_timeout_ms = timeout_ms(section, "read_timeout", READ_TIMEOUT_MS);
+    let retries = section.entry("retries").and_then(|entry| entry.integer(0..=10));
+    let cure = "write origin = \"http://10.0.0.2:80\" or \"file:///srv/mirror\"";
+    let entry = section.required("origin", cure)?;
+    let texts = entry.texts();
+    if entry.is_empty_array() {
+        entry.refuse(format!("names no origin; {cure}"));
+    }
+    if texts.len() > limits::ORIGIN_ADDRESSES_MAX {
+        entry.refuse(format!("names more than {} origins", limits::ORIGIN_ADDRESSES_MAX));
+    }
+    if let Some((_, text)) = texts.iter().find(|(_, text)| text.starts_with("file://")) {
+        if texts.len() > 1 {
+            entry.refuse("a file:// origin stands alone; remove the others");
+        }
+        return file_origin(entry, text, directory);
+    }
+    let address = |(entry, text): &(Entry<'_>, &str)| {
+        let address = http_address(*entry, text)?;
+        refuse_loop(*entry, &address, hosts, listen);
+        Some(address)
+    };
+    let addresses: Vec<OriginAddress> = texts.iter().filter_map(address).collect();
+    (!addresses.is_empty()).then_some(Origin::Http {
+        addresses,
+        host,
+        connect_timeout_ms,
+        read_timeout_ms,
+        retries: retries.map_or(RETRIES_DEFAULT, |retries| retries as u32),
+    })
+}
+
+/// The `Host` an origin is asked for: a name or an address, perhaps with a port.
+fn origin_host(entry: Entry<'_>) -> Option<String> {
+    let text = entry.text()?;
+    let valid = http::uri::Authority::try_from(text).is_ok() && !text.contains('@');
+    if !valid {
+        entry.refuse(format!("{text:?} is not a host; write it as \"origin.example.com\""));
+    }
+    valid.then(|| text.to_owned())
+}
+
+fn file_origin(entry: Entry<'_>, text: &str, directory: &Path) -> Option<Origin> {
+    let root = text.strip_prefix("file://").filter(|root| !root.is_empty() && !root.contains('\0'));
+    if root.is_none() {
+        entry.refuse("names no directory; write \"file:///srv/mirror\"");
+    }
+    Some(Origin::File { root: directory.join(root?) })
+}
+
+fn http_address(entry: Entry<'_>, text: &str) -> Option<OriginAddress> {
+    let problem = match text.split_once("://") {
+        Some(("http", rest)) => match address(rest.strip_suffix('/').unwrap_or(rest)) {
+            Some(address) => return Some(address),
+            None => "is not an origin; write it as \"http://10.0.0.2:80\", without a path",
+        },
+        Some(("https", _)) => "speaks https, which is not supported yet; write \"http://...\"",
+        Some(_) => "has an unknown scheme; write \"http://...\" or \"file:///...\"",
+        None => "has no scheme; write \"http://...\" or \"file:///...\"",
+    };
+    entry.refuse(format!("{text:?} {problem}"));
+    None
+}
+
+/// `name`, `name:port`, `[v6]:port`.
+fn address(text: &str) -> Option<OriginAddress> {
+    let authority = http::uri::Authority::try_from(text).ok()?;
+    let rest = text.strip_prefix(authority.host())?;
+    let port = match rest.strip_prefix(':') {
+        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
+        None if rest.is_empty() => 80,
+        None => return None,
+    };
+    let host = authority.host();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let valid = match bare {
+        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        }
+    };
+    valid.then(|| OriginAddress { host: bare.unwrap_or(host).to_owned(), port })
+}
+
+/// A node that is its own origin asks itself for ever.
+fn refuse_loop(entry: Entry<'_>, origin: &OriginAddress, hosts: &[String], listen: &[Listen]) {
+    let ip = match origin.host.as_str() {
+        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        host => host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
+    };
+    let own = |listen: &&Listen| {
+        let own = listen.addr.ip();
+        let meant = ip.is_some_and(|ip| {
+            ip == own || ip.is_unspecified() || (own.is_unspecified() && ip.is_loopback())
+        });
+        meant && listen.addr.port() == origin.port
+    };
+    if let Some(listen) = listen.iter().find(own) {
+        let addr = listen.addr;
+        entry.refuse(format!("is this node's own address {addr}, a loop; name the real origin"));
+    } else if hosts.iter().any(|host| host.eq_ignore_ascii_case(&origin.host)) {
+        entry.refuse(format!("{:?} is the site itself, a loop; name the real origin", origin.host));
+    }
+}

@@ -1,0 +1,239 @@
+//! A body on its way: read from an origin, poured into slices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::cache::{Cache, Lead, Object, SliceWriter, StoreError};
+use crate::limits::OBJECT_MAX_BYTES;
+use crate::origin::Failure;
+use crate::site::Site;
+
+/// A response body; every byte of it is counted.
+pub struct Incoming {
+    frames: hyper::body::Incoming,
+    idle: Duration,
+    site: Arc<Site>,
+}
+
+impl Incoming {
+    /// `frames`, each of which must come within `idle`.
+    pub fn new(frames: hyper::body::Incoming, idle: Duration, site: Arc<Site>) -> Incoming {
+        Incoming { frames, idle, site }
+    }
+
+    /// The next bytes, never empty; `None` at the end. A body shorter than its head said is
+    /// [`Failure::Broken`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let frame = match timeout(self.idle, self.frames.frame()).await {
+                Err(_) => return Err(Failure::Timeout),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => return Err(Failure::Broken),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            // What is no data is trailers, which nobody uses.
+            if let Ok(bytes) = frame.into_data()
+                && !bytes.is_empty()
+            {
+                self.site.metrics.fill.origin_bytes.add(bytes.len() as u64);
+                return Ok(Some(bytes));
+            }
+        }
+    }
+
+    /// Notes bytes that were received for nothing.
+    pub fn wasted(&self, bytes: u64) {
+        self.site.metrics.fill.wasted_bytes.add(bytes);
+    }
+}
+
+/// How pouring ended.
+#[derive(Debug)]
+pub enum Poured {
+    /// All of it is in.
+    End,
+    /// The origin broke off.
+    Cut(Failure),
+    /// What follows is there, or being brought in by somebody else.
+    Met,
+    /// Nobody waits for it and the site does not want it finished.
+    Left,
+    /// The store failed.
+    Disk(StoreError),
+}
+
+/// Puts a body's bytes where they belong in an object's slices, one writer at a time.
+pub struct Pour {
+    cache: Arc<Cache>,
+    object: Arc<Object>,
+    /// Offset in the object of the next byte that comes.
+    at: u64,
+    /// Bytes before this one are there, or cannot be put anywhere.
+    skip_to: u64,
+    writer: Option<SliceWriter>,
+    /// End of the body, exclusive.
+    end: Option<u64>,
+    kept_bytes: u64,
+    /// Whether what is there already is passed over; otherwise pouring ends at it.
+    passes_over: bool,
+}
+
+impl Pour {
+    /// A body that begins at `start` and goes to `end`, if that is known. Slices that are present or
+    /// being filled are passed over. The first is claimed at once: whoever is told of the object now
+    /// finds it being filled.
+    pub fn whole(
+        cache: Arc<Cache>,
+        object: Arc<Object>,
+        start: u64,
+        end: Option<u64>,
+    ) -> Result<Pour, StoreError> {
+        let lead = cache.lead(&object, start)?;
+        let mut pour = Pour::new(cache, object, start, end, true);
+        pour.follow(lead);
+        Ok(pour)
+    }
+
+    /// The run from where `writer` is up to `end`; it ends early at a slice that somebody else has.
+    pub fn run(cache: Arc<Cache>, object: Arc<Object>, writer: SliceWriter, end: u64) -> Pour {
+        let mut pour = Pour::new(cache, object, writer.offset(), Some(end), false);
+        pour.follow(Lead::Writer(writer));
+        pour
+    }
+
+    fn new(
+        cache: Arc<Cache>,
+        object: Arc<Object>,
+        at: u64,
+        end: Option<u64>,
+        passes_over: bool,
+    ) -> Pour {
+        let (writer, kept_bytes) = (None, 0);
+        Pour { cache, object, at, skip_to: at, writer, end, kept_bytes, passes_over }
+    }
+
+    /// The body begins at byte zero after all: what comes before the run is skipped.
+    pub fn rewind(&mut self) {
+        self.at = 0;
+    }
+
+    /// Offset of the next byte that comes.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Bytes kept so far.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
+    }
+
+    /// Takes the whole of `body`. After each slice's worth `is_unwanted` is asked, with the offset
+    /// reached, whether to stop. Ends as [`Poured::End`] only when every byte up to the end came.
+    pub async fn take(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
+        let slice_bytes = self.cache.slice_bytes();
+        let mut next_look = self.at.saturating_add(slice_bytes);
+        while self.end.is_none_or(|end| self.at < end) {
+            let bytes = match body.next().await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) if self.end.is_none() => break,
+                Ok(None) => return Poured::Cut(Failure::Broken),
+                Err(failure) => return Poured::Cut(failure),
+            };
+            let (came, kept) = (bytes.len() as u64, self.kept_bytes);
+            let put = self.put(&bytes);
+            body.wasted(came.saturating_sub(self.kept_bytes - kept));
+            match put {
+                Ok(true) => {}
+                Ok(false) => return Poured::Met,
+                Err(error) => return Poured::Disk(error),
+            }
+            if self.at > OBJECT_MAX_BYTES {
+                return Poured::Cut(Failure::Broken);
+            }
+            if self.at >= next_look {
+                next_look = self.at.saturating_add(slice_bytes);
+                if is_unwanted(self.at) {
+                    return Poured::Left;
+                }
+            }
+        }
+        Poured::End
+    }
+
+    /// Commits the last slice. For a body of unknown length its length must have been set.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.writer.take().map_or(Ok(()), SliceWriter::finish)
+    }
+
+    /// Puts `bytes`, which begin at `at`; `false` when pouring ends here.
+    fn put(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
+        let room = self.end.map_or(u64::MAX, |end| end - self.at);
+        let mut bytes = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        while !bytes.is_empty() {
+            if self.at < self.skip_to {
+                let skipped = (self.skip_to - self.at).min(bytes.len() as u64);
+                self.at += skipped;
+                bytes = &bytes[skipped as usize..];
+            } else if let Some(writer) = &mut self.writer {
+                let written = writer.write(bytes)?;
+                self.at += written as u64;
+                self.kept_bytes += written as u64;
+                bytes = &bytes[written..];
+                if (written == 0 || writer.offset() >= writer.end()) && !self.turn()? {
+                    return Ok(false);
+                }
+            } else {
+                let lead = self.cache.lead(&self.object, self.at)?;
+                if !self.follow(lead) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Leaves a full writer for the next, without a gap if that is of the next slice; `false` when
+    /// pouring ends here.
+    fn turn(&mut self) -> Result<bool, StoreError> {
+        let Some(writer) = self.writer.take() else { return Ok(true) };
+        if self.end.is_some_and(|end| self.at >= end) {
+            writer.finish()?;
+            return Ok(true);
+        }
+        if self.at.is_multiple_of(self.cache.slice_bytes()) {
+            let lead = self.cache.lead_next(writer)?;
+            return Ok(self.follow(lead));
+        }
+        if writer.offset() < writer.end() {
+            // It takes no more for reasons of its own; the next may.
+            self.skip_to = self.next_slice();
+        }
+        writer.finish()?;
+        Ok(true)
+    }
+
+    /// Takes what there is to write, or sets how far to skip; `false` when pouring ends here.
+    fn follow(&mut self, lead: Lead) -> bool {
+        match lead {
+            Lead::Writer(mut writer) if writer.offset() >= self.at => {
+                writer.set_continues(self.end.is_none_or(|end| end > self.next_slice()));
+                self.skip_to = writer.offset();
+                self.writer = Some(writer);
+            }
+            // It begins with bytes that are gone by already.
+            Lead::Writer(_) => self.skip_to = self.next_slice(),
+            Lead::Present | Lead::Busy if !self.passes_over => return false,
+            Lead::Present | Lead::Busy => self.skip_to = self.next_slice(),
+        }
+        true
+    }
+
+    fn next_slice(&self) -> u64 {
+        let slice_bytes = self.cache.slice_bytes();
+        (self.at / slice_bytes + 1).saturating_mul(slice_bytes)
+    }
+}

@@ -1,0 +1,256 @@
+//! Bytes of an object whose head is known: the missing runs of a range, each in one request.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::{Pour, Poured};
+use super::filler::Filler;
+use super::http::Answer;
+use super::object;
+use super::open::{log_store, question};
+use crate::cache::{Body, FillError, Lead, Object, Read, SliceWriter, StoreError, Ticket};
+use crate::config::Origin;
+use crate::origin::retry::Patience;
+use crate::origin::verdict::part_of;
+use crate::origin::{Ask, Failure, version};
+use crate::session::Demand;
+use crate::session::demand::Want;
+
+/// Longest run one request asks for, in slices; bounds the look ahead.
+const RUN_SLICES_MAX: u64 = 16_384;
+
+/// Why missing bytes could not be had.
+pub enum Unfetched {
+    /// As told to the client.
+    Failed(FillError),
+    /// The origin answered with the whole of another version.
+    Replaced(Box<Answer>),
+}
+
+/// What an answer to a request for a run is.
+enum Fit {
+    /// The run.
+    Part,
+    /// The same version from its first byte on.
+    Whole,
+    /// Another version, whole.
+    Replaced,
+    /// Another version, or gone.
+    Changed,
+    /// Not usable.
+    Unfit(Failure),
+}
+
+impl Filler {
+    /// Answers a demand for bytes.
+    pub async fn bytes(self: &Rc<Self>, demand: Demand) {
+        let Want::Bytes { object, start, end } = &demand.want else { return };
+        let Body::Slices(slices) = &object.body else { return demand.ticket.nudge() };
+        if slices.len().is_none() {
+            // Its one filler tells its readers of every byte; here one can only wait for the end.
+            if self.streams.ended(object.key, slices.generation()).await {
+                return demand.ticket.nudge();
+            }
+            slices.fail(FillError::Broken);
+        }
+        let Some(len) = slices.len() else {
+            object::forget(self.cache(), object);
+            return demand.ticket.fail(FillError::Changed);
+        };
+        let end = (*end).min(len);
+        let tickets = [demand.ticket.clone()];
+        let is_unwanted = |at| self.is_unwanted(&demand, &tickets, at, Some(end));
+        let fetched =
+            self.fetch(&demand, object, *start..end, Some(&*demand.ticket), is_unwanted).await;
+        if let Err(Unfetched::Replaced(answer)) = fetched {
+            self.adopt(&demand, object, *answer).await;
+        }
+    }
+
+    /// Brings in what is missing of `wanted`. `ticket` is nudged when there is something to see and
+    /// failed before anybody else learns that nothing will come.
+    pub async fn fetch(
+        &self,
+        demand: &Demand,
+        object: &Arc<Object>,
+        wanted: Range<u64>,
+        ticket: Option<&Ticket>,
+        is_unwanted: impl Fn(u64) -> bool,
+    ) -> Result<(), Unfetched> {
+        let mut patience = Patience::new(retries(demand), self.cache().slice_bytes());
+        let mut at = wanted.start;
+        loop {
+            let writer = match self.first_missing(object, at..wanted.end, ticket).await {
+                Ok(Some(writer)) => writer,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let error = log_store(object, &error);
+                    tell(ticket, error);
+                    return Err(Unfetched::Failed(error));
+                }
+            };
+            let run = writer.offset()..self.run_end(object, &writer, wanted.end);
+            let mut pour = Pour::run(self.plane.cache.clone(), object.clone(), writer, run.end);
+            let poured = match self.pour_run(demand, object, run, &mut pour, &is_unwanted).await {
+                Ok(poured) => poured,
+                Err(unfetched) => {
+                    tell(ticket, unfetched.error());
+                    return Err(unfetched);
+                }
+            };
+            at = pour.at().max(at);
+            patience.progress(pour.kept_bytes());
+            let error = match poured {
+                Poured::Left => return Ok(()),
+                Poured::Met => continue,
+                Poured::End => match pour.finish() {
+                    Ok(()) => continue,
+                    Err(error) => log_store(object, &error),
+                },
+                Poured::Disk(error) => log_store(object, &error),
+                Poured::Cut(failure) => match patience.failed() {
+                    Some(pause_ms) => {
+                        self.plane.metrics.retries.add(1);
+                        drop(pour);
+                        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                        continue;
+                    }
+                    None => failure.into_error(),
+                },
+            };
+            tell(ticket, error);
+            return Err(Unfetched::Failed(error));
+        }
+    }
+
+    /// Claims the first missing place of `wanted`. `None`: all is there, or somebody else is at it.
+    async fn first_missing(
+        &self,
+        object: &Object,
+        wanted: Range<u64>,
+        ticket: Option<&Ticket>,
+    ) -> Result<Option<SliceWriter>, StoreError> {
+        let mut at = wanted.start;
+        while at < wanted.end {
+            let lead = self.cache().lead(object, at)?;
+            if let Some(ticket) = ticket {
+                ticket.nudge();
+            }
+            match lead {
+                Lead::Writer(writer) if writer.offset() < wanted.end => return Ok(Some(writer)),
+                Lead::Writer(_) | Lead::Busy => return Ok(None),
+                Lead::Present => at = self.next_slice(at),
+            }
+            if ticket.is_some_and(Ticket::is_abandoned) {
+                return Ok(None);
+            }
+            // Verifying a slice reads it from the disk; others have their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(None)
+    }
+
+    /// How far the run goes that `writer` begins: to a slice that is there, or being filled, or to
+    /// the end of what is wanted, rounded up to a slice.
+    fn run_end(&self, object: &Object, writer: &SliceWriter, wanted_end: u64) -> u64 {
+        let len = object.len().unwrap_or(u64::MAX);
+        let first_end = self.next_slice(writer.offset()).min(len);
+        if writer.end() < first_end {
+            return writer.end();
+        }
+        let mut end = first_end;
+        for _ in 1..RUN_SLICES_MAX {
+            let is_missing =
+                || matches!(self.cache().read(object, end, end.saturating_add(1)), Read::Absent);
+            if end >= wanted_end.min(len) || !is_missing() {
+                break;
+            }
+            end = self.next_slice(end).min(len);
+        }
+        end
+    }
+
+    /// One request for `run`, poured as far as it comes.
+    async fn pour_run(
+        &self,
+        demand: &Demand,
+        object: &Object,
+        run: Range<u64>,
+        pour: &mut Pour,
+        is_unwanted: &impl Fn(u64) -> bool,
+    ) -> Result<Poured, Unfetched> {
+        let ask = Ask {
+            range: Some((run.start, Some(run.end))),
+            if_range: object.meta.strong_etag().map(Into::into),
+            ..question(demand)
+        };
+        let asked = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await;
+        let mut answer = asked.map_err(|failure| Unfetched::Failed(failure.into_error()))?;
+        match fit(object, &run, &answer) {
+            Fit::Part => {}
+            Fit::Whole => pour.rewind(),
+            Fit::Replaced => return Err(Unfetched::Replaced(Box::new(answer))),
+            Fit::Changed => {
+                object::forget(self.cache(), object);
+                return Err(Unfetched::Failed(FillError::Changed));
+            }
+            Fit::Unfit(failure) => return Ok(Poured::Cut(failure)),
+        }
+        Ok(pour.take(&mut answer.body, is_unwanted).await)
+    }
+
+    /// Takes in the new version that came instead of bytes of `old`.
+    async fn adopt(self: &Rc<Self>, demand: &Demand, old: &Object, answer: Answer) {
+        self.plane.metrics.fenced.add(1);
+        object::forget(self.cache(), old);
+        if let Some((object, rest)) = self.store_whole(demand, answer) {
+            self.pour(demand, &object, rest, &[]).await;
+        }
+    }
+
+    fn next_slice(&self, at: u64) -> u64 {
+        let slice_bytes = self.cache().slice_bytes();
+        (at / slice_bytes + 1).saturating_mul(slice_bytes)
+    }
+}
+
+impl Unfetched {
+    fn error(&self) -> FillError {
+        match self {
+            Unfetched::Failed(error) => *error,
+            Unfetched::Replaced(_) => FillError::Changed,
+        }
+    }
+}
+
+fn tell(ticket: Option<&Ticket>, error: FillError) {
+    if let Some(ticket) = ticket {
+        ticket.fail(error);
+    }
+}
+
+fn retries(demand: &Demand) -> u32 {
+    match &demand.site.config.origin {
+        Origin::Http { retries, .. } => *retries,
+        Origin::File { .. } => 0,
+    }
+}
+
+/// Compares an answer with what was asked: `run` of the version `object` is of.
+fn fit(object: &Object, run: &Range<u64>, answer: &Answer) -> Fit {
+    let head = &answer.head;
+    let is_same = |total| version::is_same(&object.meta, object.len(), head, total);
+    match head.status {
+        206 => match part_of((run.start, Some(run.end)), head) {
+            Some(part) if is_same(part.len) => Fit::Part,
+            Some(_) => Fit::Changed,
+            None => Fit::Unfit(Failure::Broken),
+        },
+        200 if is_same(head.content_length) => Fit::Whole,
+        200 => Fit::Replaced,
+        404 | 410 | 416 => Fit::Changed,
+        status => Fit::Unfit(Failure::of_status(status).unwrap_or(Failure::Broken)),
+    }
+}

@@ -1,0 +1,143 @@
+//! The origin client: hyper on tokio sockets, connections kept alive, addresses tried in turn.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::Request;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+
+use super::body::Incoming;
+use crate::clock::Now;
+use crate::config::{Origin, OriginAddress};
+use crate::limits::{ORIGIN_HEAD_MAX_BYTES, ORIGIN_IDLE_CONNS_MAX, ORIGIN_IDLE_MS};
+use crate::metrics::Counter;
+use crate::origin::retry::pause_ms;
+use crate::origin::{Ask, Choice, Failure, Head};
+use crate::site::Site;
+
+type Connections = Client<HttpConnector, Empty<Bytes>>;
+
+/// The origins as one thread knows them: open connections and who failed lately.
+#[derive(Default)]
+pub struct Origins {
+    /// One pool for each connect timeout in the configuration: the connector is told it once.
+    pools: RefCell<HashMap<u64, Connections>>,
+    choice: RefCell<Choice>,
+}
+
+/// An answer whose body is still to be read.
+pub struct Answer {
+    /// Status and fields.
+    pub head: Head,
+    /// The body.
+    pub body: Incoming,
+    /// When the request was sent.
+    pub asked: Now,
+    /// When the head arrived.
+    pub received: Now,
+}
+
+/// One address and its limits.
+struct Door<'a> {
+    address: &'a OriginAddress,
+    connect: Duration,
+    read: Duration,
+}
+
+impl Origins {
+    /// Asks the site's addresses in turn until one answers well. The last answer is returned as it
+    /// is even when it is a 5xx. Counts requests and failures; `retried` counts those after the first.
+    pub async fn ask(
+        &self,
+        site: &Arc<Site>,
+        ask: &Ask,
+        retried: &Counter,
+    ) -> Result<Answer, Failure> {
+        let Origin::Http { addresses, connect_timeout_ms, read_timeout_ms, retries, .. } =
+            &site.config.origin
+        else {
+            return Err(Failure::Connect);
+        };
+        let (connect, read) =
+            (Duration::from_millis(*connect_timeout_ms), Duration::from_millis(*read_timeout_ms));
+        let order = self.choice.borrow().order(addresses, Now::read().mono_ms);
+        for tried in 1.. {
+            let Some(position) = order.get((tried - 1) % order.len().max(1)) else { break };
+            let address = &addresses[*position];
+            let request = ask.request(address).map_err(|_| Failure::Broken)?;
+            let answer = self.once(site, request, &Door { address, connect, read }).await;
+            let failure = match &answer {
+                Ok(answer) => Failure::of_status(answer.head.status),
+                Err(failure) => Some(*failure),
+            };
+            let Some(failure) = failure else {
+                self.choice.borrow_mut().succeeded(address);
+                return answer;
+            };
+            site.metrics.fill.origin_errors.add(1);
+            self.choice.borrow_mut().failed(address, failure, Now::read().mono_ms);
+            let elsewhere = tried < order.len();
+            if !failure.may_retry(tried as u32, *retries, elsewhere) {
+                return answer;
+            }
+            retried.add(1);
+            if !elsewhere {
+                tokio::time::sleep(Duration::from_millis(pause_ms(tried as u32))).await;
+            }
+        }
+        Err(Failure::Connect)
+    }
+
+    async fn once(
+        &self,
+        site: &Arc<Site>,
+        request: Request<()>,
+        door: &Door<'_>,
+    ) -> Result<Answer, Failure> {
+        let pool = self.pool(door.connect);
+        let asked = Now::read();
+        site.metrics.fill.origin_requests.add(1);
+        let response = timeout(
+            door.connect.saturating_add(door.read),
+            pool.request(request.map(|()| Empty::new())),
+        );
+        let response = match response.await {
+            Err(_) => return Err(Failure::Timeout),
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let origin = &door.address.host;
+                tracing::debug!(%error, cause = ?std::error::Error::source(&error), origin, "origin failed");
+                return Err(if error.is_connect() { Failure::Connect } else { Failure::Broken });
+            }
+        };
+        let received = Now::read();
+        let head = Head::read(response.status().as_u16(), response.headers(), received);
+        let body = Incoming::new(response.into_body(), door.read, site.clone());
+        Ok(Answer { head, body, asked, received })
+    }
+
+    fn pool(&self, connect: Duration) -> Connections {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(connect.as_millis() as u64).or_insert_with(|| {
+            let mut connector = HttpConnector::new();
+            connector.set_connect_timeout(Some(connect));
+            connector.set_nodelay(true);
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(Duration::from_millis(ORIGIN_IDLE_MS))
+                .pool_max_idle_per_host(ORIGIN_IDLE_CONNS_MAX)
+                // Ceiling of a response head and of one read of a body.
+                .http1_max_buf_size(ORIGIN_HEAD_MAX_BYTES)
+                .set_host(false)
+                .build(connector)
+        });
+        pool.clone()
+    }
+}

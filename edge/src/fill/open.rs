@@ -1,0 +1,349 @@
+//! Opening: from a URL to an object or a relay, answered as soon as the head is known; then the body.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::body::{Incoming, Pour, Poured};
+use super::bytes::Unfetched;
+use super::file;
+use super::filler::Filler;
+use super::flight::Flight;
+use super::http::Answer;
+use super::object::{self, Freshness};
+use super::relay;
+use crate::cache::{Body, FillError, Object, Opened, Relay, StoreError, Ticket};
+use crate::clock::Now;
+use crate::config;
+use crate::limits::MEMORY_BODY_MAX_BYTES;
+use crate::metrics::Outcome;
+use crate::origin::facts::stale_if_error_ms;
+use crate::origin::request::aligned;
+use crate::origin::verdict::Part;
+use crate::origin::{Ask, Failure, Verdict, judge};
+use crate::session::Demand;
+use crate::session::demand::Want;
+
+/// What opening came to.
+enum Opening {
+    /// For everybody who asked, with the body that is to be poured into it.
+    Shared(Arc<Object>, Outcome, Option<Rest>),
+    /// For one client only, with the bytes of it that were read already.
+    Private(Box<Answer>, Vec<Bytes>),
+    /// Nothing; with whether that holds for everybody who asked.
+    Failed(FillError),
+}
+
+/// A body that is still to come.
+pub struct Rest {
+    body: Incoming,
+    part: Part,
+    /// Where it goes. Its first place is claimed before anybody is told of the object.
+    pour: Pour,
+}
+
+impl Filler {
+    /// Answers `demand` and those who joined its `flight`, then brings in the body.
+    pub async fn open(self: Rc<Self>, demand: Demand, flight: Option<Flight>) {
+        let opening = match &demand.site.config.origin {
+            config::Origin::File { root, .. } => match file::open(self.cache(), &demand, root) {
+                Ok((object, outcome)) => Opening::Shared(object, outcome, None),
+                Err(error) => Opening::Failed(error),
+            },
+            config::Origin::Http { .. } => self.open_http(&demand).await,
+        };
+        if let Want::Open { key, .. } = demand.want {
+            self.private.note(key, matches!(opening, Opening::Private(..)));
+        }
+        let joined = flight.map_or_else(Vec::new, Flight::land);
+        match opening {
+            Opening::Shared(object, outcome, rest) => {
+                let tickets: Vec<Arc<Ticket>> =
+                    std::iter::once(&demand).chain(&joined).map(|one| one.ticket.clone()).collect();
+                drop(joined);
+                for ticket in &tickets {
+                    ticket.open(Opened::Object(object.clone(), outcome));
+                }
+                if let Some(rest) = rest {
+                    self.pour(&demand, &object, rest, &tickets).await;
+                }
+            }
+            Opening::Private(answer, first) => {
+                self.pass(&demand, *answer, first);
+                self.again(joined);
+            }
+            // Only the leader's own range is not there.
+            Opening::Failed(FillError::Unsatisfiable) => {
+                demand.ticket.fail(FillError::Unsatisfiable);
+                self.again(joined);
+            }
+            Opening::Failed(error) => {
+                for one in std::iter::once(&demand).chain(&joined) {
+                    one.ticket.fail(error);
+                }
+            }
+        }
+    }
+
+    async fn open_http(&self, demand: &Demand) -> Opening {
+        let Want::Open { key, range, head_only, ref stale } = demand.want else {
+            return Opening::Failed(FillError::Broken);
+        };
+        let found = self.cache().lookup(key).or_else(|| self.cache().load(key));
+        let asked_for_news =
+            |found: &Arc<Object>| stale.as_ref().is_some_and(|stale| Arc::ptr_eq(stale, found));
+        if let Some(found) = &found
+            && found.meta.is_fresh(Now::read())
+            && !asked_for_news(found)
+        {
+            return Opening::Shared(found.clone(), Outcome::Hit, None);
+        }
+        let stale = found.or_else(|| stale.clone());
+        let mut ask = Ask { head_only, ..question(demand) };
+        if !self.private.holds(key) {
+            ask.range = aligned(range, self.cache().slice_bytes());
+        }
+        if let Some(stale) = &stale {
+            ask = ask.if_changed_since(&stale.meta);
+        }
+        let opening = self.settle(demand, ask, stale.as_deref()).await;
+        match (opening, stale) {
+            (Err(failure), Some(stale)) if may_stand_in(&stale, Now::read()) => {
+                tracing::debug!(?failure, key = %stale.meta.key_text, "stale object used");
+                Opening::Shared(stale, Outcome::Stale, None)
+            }
+            (Err(failure), _) => Opening::Failed(failure.into_error()),
+            (Ok(Opening::Private(answer, _)), Some(stale))
+                if Failure::of_status(answer.head.status).is_some()
+                    && may_stand_in(&stale, Now::read()) =>
+            {
+                Opening::Shared(stale, Outcome::Stale, None)
+            }
+            (Ok(opening), _) => opening,
+        }
+    }
+
+    /// Asks, and once more plainly if the answer does not fit the question.
+    async fn settle(
+        &self,
+        demand: &Demand,
+        ask: Ask,
+        stale: Option<&Object>,
+    ) -> Result<Opening, Failure> {
+        let mut ask = ask;
+        for _ in 0..2 {
+            let answer = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await?;
+            let freshness = object::freshness(demand, &answer.head, &answer);
+            match (judge(&ask, &answer.head, freshness.is_some()), freshness) {
+                (Verdict::Store(part), Some(freshness)) => {
+                    return Ok(self.store(demand, answer, freshness, part, stale));
+                }
+                (Verdict::Keep, Some(freshness)) => {
+                    return self.keep(demand, answer, freshness).await;
+                }
+                (Verdict::NotModified, _) => {
+                    if let Some(object) = self.refresh(demand, &answer, stale) {
+                        return Ok(Opening::Shared(object, Outcome::Hit, None));
+                    }
+                }
+                (Verdict::AskPlain, _) => {}
+                (Verdict::Unsatisfiable, _) => {
+                    return Ok(Opening::Failed(FillError::Unsatisfiable));
+                }
+                (Verdict::Broken, _) => return Err(Failure::Broken),
+                (Verdict::Pass | Verdict::Store(_) | Verdict::Keep, _) => {
+                    return Ok(Opening::Private(Box::new(answer), Vec::new()));
+                }
+            }
+            ask = ask.plain();
+        }
+        Err(Failure::Broken)
+    }
+
+    fn store(
+        &self,
+        demand: &Demand,
+        answer: Answer,
+        freshness: Freshness,
+        part: Part,
+        before: Option<&Object>,
+    ) -> Opening {
+        let cache = &self.plane.cache;
+        let object = object::sliced(cache, demand, (&answer, freshness), part, before);
+        let head_only = matches!(demand.want, Want::Open { head_only: true, .. });
+        let mut rest = None;
+        if !head_only {
+            match Pour::whole(cache.clone(), object.clone(), part.start, part.end) {
+                Ok(pour) => rest = Some(Rest { body: answer.body, part, pour }),
+                Err(error) => return self.unstored(&object, &error, answer, part),
+            }
+        }
+        cache.insert(object.clone(), answer.received);
+        Opening::Shared(object, Outcome::Miss, rest)
+    }
+
+    /// What to do with an answer that the store has no place for: it passes through if it is whole.
+    fn unstored(&self, object: &Object, error: &StoreError, answer: Answer, part: Part) -> Opening {
+        tracing::warn!(%error, key = %object.meta.key_text, "passed through, not stored");
+        match part.len == part.end && part.start == 0 {
+            true => Opening::Private(Box::new(answer), Vec::new()),
+            false => Opening::Failed(FillError::Disk),
+        }
+    }
+
+    /// Stores the answer that came instead of bytes of another version, if it may be stored.
+    pub fn store_whole(&self, demand: &Demand, answer: Answer) -> Option<(Arc<Object>, Rest)> {
+        let freshness = object::freshness(demand, &answer.head, &answer)?;
+        let Verdict::Store(part) = judge(&question(demand), &answer.head, true) else {
+            return None;
+        };
+        match self.store(demand, answer, freshness, part, None) {
+            Opening::Shared(object, _, Some(rest)) => Some((object, rest)),
+            _ => None,
+        }
+    }
+
+    /// Reads a short body; one that turns out long passes through.
+    async fn keep(
+        &self,
+        demand: &Demand,
+        mut answer: Answer,
+        freshness: Freshness,
+    ) -> Result<Opening, Failure> {
+        let mut body = Vec::new();
+        let mut len = 0;
+        while let Some(bytes) = answer.body.next().await? {
+            len += bytes.len();
+            body.push(bytes);
+            if len > MEMORY_BODY_MAX_BYTES {
+                return Ok(Opening::Private(Box::new(answer), body));
+            }
+        }
+        let object =
+            object::short(self.cache(), demand, (&answer, freshness), body.concat().into());
+        Ok(Opening::Shared(object, Outcome::Miss, None))
+    }
+
+    /// The stored object with the fields of a 304; `None` when the 304 speaks of another version.
+    fn refresh(
+        &self,
+        demand: &Demand,
+        answer: &Answer,
+        stale: Option<&Object>,
+    ) -> Option<Arc<Object>> {
+        let stored = stale?;
+        let head = object::refreshed_head(&stored.meta, answer)?;
+        let freshness = object::freshness(demand, &head, answer);
+        Some(object::refreshed(self.cache(), stored, demand, (&head, freshness), answer.received))
+    }
+
+    /// Passes an answer through to the client of `demand`.
+    fn pass(self: &Rc<Self>, demand: &Demand, answer: Answer, first: Vec<Bytes>) {
+        let Answer { head, body, .. } = answer;
+        let relay = Arc::new(Relay::new(head.status, head.block(), head.content_length));
+        let started = self.relay(&relay, relay::pump(relay.clone(), first, body));
+        match started {
+            Ok(()) => demand.ticket.open(Opened::Relay(relay)),
+            Err(error) => demand.ticket.fail(error),
+        }
+    }
+
+    /// Brings in the body of an object that was just made.
+    pub async fn pour(
+        &self,
+        demand: &Demand,
+        object: &Arc<Object>,
+        rest: Rest,
+        tickets: &[Arc<Ticket>],
+    ) {
+        let Body::Slices(slices) = &object.body else { return };
+        let Rest { mut body, part: Part { end, len, .. }, mut pour } = rest;
+        let stream = len.is_none().then(|| self.streams.enter(object.key, slices.generation()));
+        let poured = pour.take(&mut body, |at| self.is_unwanted(demand, tickets, at, end)).await;
+        drop(body);
+        let at = pour.at();
+        if len.is_none() && matches!(poured, Poured::End) {
+            // First the length, then the last slice: its last block is a short one.
+            slices.set_len(at);
+        }
+        let error = match (poured, end) {
+            (Poured::End, _) => pour.finish().err().map(|error| log_store(object, &error)),
+            (Poured::Met, _) => None,
+            (Poured::Left, _) => Some(FillError::Broken),
+            (Poured::Disk(error), _) => Some(log_store(object, &error)),
+            (Poured::Cut(_), Some(end)) => {
+                drop(pour);
+                self.go_on(demand, object, at, end, tickets).await;
+                None
+            }
+            (Poured::Cut(failure), None) => Some(failure.into_error()),
+        };
+        match (len, error) {
+            (None, Some(error)) => {
+                slices.fail(error);
+                object::forget(self.cache(), object);
+            }
+            // Its head was entered without a length.
+            (None, None) => self.cache().insert(object.clone(), Now::read()),
+            (Some(_), _) => {}
+        }
+        drop(stream);
+    }
+
+    /// Goes on with a body that was cut at `at`. What fails here is asked for again by whoever
+    /// still reads.
+    async fn go_on(
+        &self,
+        demand: &Demand,
+        object: &Arc<Object>,
+        at: u64,
+        end: u64,
+        tickets: &[Arc<Ticket>],
+    ) {
+        self.plane.metrics.retries.add(1);
+        let is_unwanted = |at| self.is_unwanted(demand, tickets, at, Some(end));
+        let fetched = self.fetch(demand, object, at..end, None, is_unwanted).await;
+        if let Err(Unfetched::Replaced(_) | Unfetched::Failed(FillError::Changed)) = fetched {
+            object::forget(self.cache(), object);
+        }
+    }
+
+    /// Whether a fill that is at byte `at` of `end` has lost its clients and, by the site's rule, its
+    /// reason.
+    pub fn is_unwanted(
+        &self,
+        demand: &Demand,
+        tickets: &[Arc<Ticket>],
+        at: u64,
+        end: Option<u64>,
+    ) -> bool {
+        let stays = match (demand.site.config.finish, end) {
+            (config::Finish::Always, _) => true,
+            (config::Finish::After(share), Some(end)) => at as f64 >= share * end as f64,
+            (config::Finish::After(_) | config::Finish::Never, _) => false,
+        };
+        !stays && tickets.iter().all(|ticket| ticket.is_abandoned())
+    }
+}
+
+/// Logs why a fill ended, for the client's error.
+pub fn log_store(object: &Object, error: &StoreError) -> FillError {
+    tracing::warn!(%error, key = %object.meta.key_text, "fill ended");
+    FillError::Disk
+}
+
+/// The plain question for what `demand` is about.
+pub fn question(demand: &Demand) -> Ask {
+    let host = match &demand.site.config.origin {
+        config::Origin::Http { host: Some(host), .. } => host.as_str().into(),
+        _ => demand.host.clone(),
+    };
+    Ask { host, target: demand.target.clone(), ..Ask::default() }
+}
+
+/// Whether an expired object may be used because its origin fails (RFC 5861 §4, RFC 9111 §4.2.4).
+fn may_stand_in(stale: &Object, now: Now) -> bool {
+    let limit_ms = stale_if_error_ms(&stale.meta);
+    stale.meta.age_ms(now) < stale.meta.lifetime_ms.saturating_add(limit_ms)
+}

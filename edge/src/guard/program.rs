@@ -1,0 +1,155 @@
+//! The kernel program: loaded, attached, and run by hand.
+
+use std::fmt;
+
+use aya::programs::xdp::{XdpLink, XdpMode};
+use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+
+use super::{GuardError, GuardNote, error, pins};
+use crate::config;
+
+/// The object file; empty when it could not be built.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edge.bpf.o"));
+
+/// Whether this binary carries the kernel program.
+pub fn is_built_in() -> bool {
+    !OBJECT.is_empty()
+}
+
+/// The program in the kernel. Dropped, it is unloaded; its maps stay pinned.
+pub struct Program {
+    ebpf: Ebpf,
+}
+
+/// Where the kernel runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver, before a packet costs anything.
+    Native,
+    /// In the stack, after the packet got its buffer: works everywhere, costs more.
+    Generic,
+}
+
+impl AttachMode {
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttachMode::Native => "native",
+            AttachMode::Generic => "generic",
+        }
+    }
+}
+
+/// One interface the program judges; dropped, it does so no more.
+#[derive(Debug)]
+pub struct Attached {
+    interface: String,
+    mode: AttachMode,
+    _link: XdpLink,
+}
+
+impl Attached {
+    /// Interface name.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// How.
+    pub fn mode(&self) -> AttachMode {
+        self.mode
+    }
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dropped.
+    Drop,
+    /// Given to the stack.
+    Pass,
+    /// A number this program never returns.
+    Other(u32),
+}
+
+impl Program {
+    /// Loads the program with its maps pinned in `config.pin_dir`; maps that are there and fit are
+    /// taken over with what is in them. Needs `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON`.
+    pub fn load(config: &config::Guard, notes: &mut Vec<GuardNote>) -> Result<Program, GuardError> {
+        if !is_built_in() {
+            return Err(GuardError::NotBuilt);
+        }
+        let dir = &config.pin_dir;
+        let flows = config.flows.max(1);
+        pins::prepare(dir)?;
+        pins::keep_fitting(dir, flows, notes)?;
+
+        let mut loader = EbpfLoader::new();
+        loader.map_max_entries("flows", flows);
+        for shape in pins::shapes(flows) {
+            loader.map_pin_path(shape.name, dir.join(shape.name));
+        }
+        let ebpf = loader.load(OBJECT);
+        let ebpf = ebpf.map_err(|error| GuardError::bpf("load the kernel program", error))?;
+        let mut program = Program { ebpf };
+        let loaded = program.xdp().and_then(|xdp| xdp.load());
+        loaded.map_err(|error| GuardError::bpf("load the kernel program", error))?;
+        pins::sign(dir)?;
+        Ok(program)
+    }
+
+    /// Attaches to an interface of this thread's network namespace: native, else generic, else why
+    /// neither.
+    pub fn attach(&mut self, interface: &str) -> Result<Attached, (String, String)> {
+        let native = match self.attach_as(interface, AttachMode::Native) {
+            Ok(attached) => return Ok(attached),
+            Err(why) => why,
+        };
+        self.attach_as(interface, AttachMode::Generic).map_err(|generic| (native, generic))
+    }
+
+    /// Judges one frame `times` times without a network (`BPF_PROG_TEST_RUN`); maps are written as
+    /// ever. Frames shorter than 14 bytes are refused by the kernel.
+    pub fn test_run(&mut self, frame: &[u8], times: u32) -> Result<Action, GuardError> {
+        let failed = |error| GuardError::bpf("run the kernel program", error);
+        let options =
+            TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
+        let result = self.xdp().and_then(|xdp| xdp.test_run(options)).map_err(failed)?;
+        Ok(match result.return_value {
+            1 => Action::Drop,
+            2 => Action::Pass,
+            other => Action::Other(other),
+        })
+    }
+
+    fn attach_as(&mut self, interface: &str, mode: AttachMode) -> Result<Attached, String> {
+        // The library takes a name with a NUL for a bug of its caller.
+        if interface.contains('\0') {
+            return Err("no such interface".to_owned());
+        }
+        let flags = match mode {
+            AttachMode::Native => XdpMode::Driver,
+            AttachMode::Generic => XdpMode::Skb,
+        };
+        let link = self.xdp().and_then(|xdp| {
+            let id = xdp.attach(interface, flags)?;
+            xdp.take_link(id)
+        });
+        match link {
+            Ok(link) => Ok(Attached { interface: interface.to_owned(), mode, _link: link }),
+            Err(ProgramError::UnknownInterface { .. }) => Err("no such interface".to_owned()),
+            Err(error) => Err(error::causes(&error)),
+        }
+    }
+
+    fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
+        let program = self.ebpf.program_mut("edge").ok_or(ProgramError::NotLoaded)?;
+        program.try_into()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! Fields that are for the next hop only (RFC 9110 §7.6.1, RFC 9111 §3.1).
+
+use super::token::members;
+
+/// Fields that never leave the connection they came on.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether the field `name` is for one hop, whatever `Connection` says.
+pub fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name))
+}
+
+/// Whether one of the values of `Connection` names the field `name`.
+pub fn is_named<'a>(connection: impl IntoIterator<Item = &'a [u8]>, name: &str) -> bool {
+    let named = |option: &[u8]| option.eq_ignore_ascii_case(name.as_bytes());
+    connection.into_iter().flat_map(members).any(named)
+}
+
+/// The fields that may be stored and passed on: without those for one hop and those that the values
+/// of `Connection` name.
+pub fn end_to_end<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    connection: impl Iterator<Item = &'a [u8]> + Clone,
+) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    fields.filter(move |(name, _)| !is_hop_by_hop(name) && !is_named(connection.clone(), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_end_to_end_fields_are_left() {
+        let fields: [(&str, &[u8]); 8] = [
+            ("Content-Type", b"text/plain"),
+            ("Connection", b"close, X-Hop"),
+            ("x-hop", b"1"),
+            ("Keep-Alive", b"timeout=5"),
+            ("Transfer-Encoding", b"chunked"),
+            ("X-Other", b"2"),
+            ("connection", b"x-more"),
+            ("X-More", b"3"),
+        ];
+        let connection = fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+            .map(|(_, value)| *value);
+        let left: Vec<&str> =
+            end_to_end(fields.iter().copied(), connection).map(|(name, _)| name).collect();
+        assert_eq!(left, ["Content-Type", "X-Other"]);
+    }
+
+    #[test]
+    fn names_have_no_case() {
+        for name in ["TE", "Upgrade", "PROXY-CONNECTION", "trailer", "Proxy-Authenticate"] {
+            assert!(is_hop_by_hop(name), "{name}");
+        }
+        for name in ["ETag", "Date", "Content-Length", "te2", ""] {
+            assert!(!is_hop_by_hop(name), "{name}");
+        }
+    }
+}

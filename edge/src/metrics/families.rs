@@ -1,0 +1,152 @@
+//! The planes' counters as families of samples.
+
+use super::WorkerMetrics;
+use super::prometheus::{Family, Kind, counter, gauge};
+use super::{Counter, LocalCounter, Metrics, Outcome, SiteFill, SiteMetrics, SiteShard};
+
+type WorkerField = (&'static str, &'static str, fn(&WorkerMetrics) -> &LocalCounter);
+type FillField = (&'static str, &'static str, fn(&SiteFill) -> &Counter);
+type OutcomeField =
+    (&'static str, &'static str, fn(&SiteShard) -> &[LocalCounter; Outcome::ALL.len()]);
+
+/// Summed over workers.
+const WORKER_FIELDS: [WorkerField; 16] = [
+    ("edge_conns_accepted_total", "Connections accepted.", |w| &w.conns_accepted),
+    ("edge_conns_closed_total", "Connections closed.", |w| &w.conns_closed),
+    ("edge_conns_refused_total", "Connections turned away because the node was full.", |w| {
+        &w.conns_refused
+    }),
+    ("edge_requests_total", "Requests answered.", |w| &w.requests),
+    ("edge_requests_bad_total", "Requests that were not HTTP or over a limit.", |w| {
+        &w.requests_bad
+    }),
+    ("edge_received_bytes_total", "Bytes read from clients, heads included.", |w| {
+        &w.received_bytes
+    }),
+    ("edge_sent_bytes_total", "Bytes written to clients, heads included.", |w| &w.sent_bytes),
+    (
+        "edge_sent_head_bytes_total",
+        "Of edge_sent_bytes_total: response heads and chunk framing.",
+        |w| &w.sent_head_bytes,
+    ),
+    ("edge_cuts_total", "Responses cut because their bytes could not be had.", |w| &w.cuts),
+    ("edge_timeouts_total", "Connections closed by a time-out.", |w| &w.timeouts),
+    ("edge_send_waits_total", "Times a connection waited for its socket.", |w| &w.send_waits),
+    ("edge_fill_waits_total", "Times a connection waited for the fill plane.", |w| &w.fill_waits),
+    ("edge_cold_spans_total", "Spans that were not in the page cache and were read aside.", |w| {
+        &w.cold_spans
+    }),
+    ("edge_pipe_misses_total", "Times no pipe was free and sendfile was used.", |w| &w.pipe_misses),
+    ("edge_worker_turns_total", "Turns of the workers' loops.", |w| &w.turns),
+    (
+        "edge_worker_allocations_total",
+        "Heap allocations of the workers since they finished starting.",
+        |w| &w.allocations,
+    ),
+];
+
+const OUTCOME_FIELDS: [OutcomeField; 2] = [
+    ("edge_site_requests_total", "Requests by how they were answered.", |s| &s.requests),
+    (
+        "edge_site_sent_bytes_total",
+        "Bytes sent to clients, heads included, by how they were answered.",
+        |s| &s.sent_bytes,
+    ),
+];
+
+const FILL_FIELDS: [FillField; 4] = [
+    ("edge_origin_requests_total", "Requests sent to the origin.", |f| &f.origin_requests),
+    ("edge_origin_bytes_total", "Body bytes received from the origin, heads not included.", |f| {
+        &f.origin_bytes
+    }),
+    (
+        "edge_origin_wasted_bytes_total",
+        "Of edge_origin_bytes_total: bytes that were neither kept nor sent to anybody.",
+        |f| &f.wasted_bytes,
+    ),
+    ("edge_origin_errors_total", "Requests to the origin that failed.", |f| &f.origin_errors),
+];
+
+/// Writes the data plane's families, summed over its workers.
+pub fn worker_families(out: &mut String, metrics: &Metrics) {
+    for (name, help, field) in WORKER_FIELDS {
+        let sum = metrics.workers.iter().map(|worker| field(worker).value()).sum();
+        counter(out, name, help, sum);
+    }
+    let pipes = metrics.workers.iter().map(|worker| worker.pipes.value()).sum();
+    gauge(out, "edge_pipes", "Pipes open.", pipes);
+    gauge(out, "edge_conns", "Connections open.", metrics.conns_open());
+    gauge(out, "edge_workers", "Data-plane threads.", metrics.workers.len() as u64);
+}
+
+/// Writes every site's families; `sites` are names and counters.
+pub fn site_families(out: &mut String, sites: &[(&str, &SiteMetrics)]) {
+    for (name, help, field) in OUTCOME_FIELDS {
+        let mut family = Family::begin(out, name, Kind::Counter, help);
+        for (site, metrics) in sites {
+            for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+                let sum = metrics.shards().map(|shard| field(shard)[index].value()).sum();
+                family.sample(&[("site", site), ("outcome", outcome.as_str())], sum);
+            }
+        }
+    }
+    let help = "Responses by class of their status.";
+    let mut family = Family::begin(out, "edge_site_responses_total", Kind::Counter, help);
+    for (site, metrics) in sites {
+        for (class, label) in [(1, "1xx"), (2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5xx")] {
+            let sum = metrics.shards().map(|shard| shard.statuses[class].value()).sum();
+            family.sample(&[("site", site), ("class", label)], sum);
+        }
+    }
+    for (name, help, field) in FILL_FIELDS {
+        let mut family = Family::begin(out, name, Kind::Counter, help);
+        for (site, metrics) in sites {
+            family.sample(&[("site", site)], field(&metrics.fill).value());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_summed() {
+        let metrics = Metrics::new(2);
+        metrics.workers[0].sent_bytes.add(100);
+        metrics.workers[1].sent_bytes.add(23);
+        metrics.workers[0].conns_accepted.add(2);
+        metrics.workers[1].conns_closed.add(1);
+        let mut out = String::new();
+        worker_families(&mut out, &metrics);
+        for line in ["edge_sent_bytes_total 123", "edge_conns 1", "edge_workers 2", "edge_pipes 0"]
+        {
+            assert!(out.lines().any(|have| have == line), "{line} is not in {out}");
+        }
+    }
+
+    #[test]
+    fn sites_are_labelled_and_families_stay_together() {
+        let (one, two) = (SiteMetrics::new(2), SiteMetrics::new(2));
+        one.shard(0).requests[Outcome::Hit as usize].add(1);
+        one.shard(1).requests[Outcome::Hit as usize].add(2);
+        two.shard(1).statuses[4].add(7);
+        two.fill.origin_bytes.add(9);
+        let mut out = String::new();
+        site_families(&mut out, &[("a.example", &one), ("*", &two)]);
+        for line in [
+            "edge_site_requests_total{site=\"a.example\",outcome=\"hit\"} 3",
+            "edge_site_responses_total{site=\"*\",class=\"4xx\"} 7",
+            "edge_origin_bytes_total{site=\"*\"} 9",
+        ] {
+            assert!(out.lines().any(|have| have == line), "{line} is not in {out}");
+        }
+        let mut families: Vec<&str> = out
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split('{').next())
+            .collect();
+        families.dedup();
+        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 1 + FILL_FIELDS.len());
+    }
+}

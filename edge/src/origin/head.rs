@@ -1,0 +1,245 @@
+//! The head of an origin's answer, as far as this node acts on it.
+
+use ::http::header::{
+    ACCEPT_RANGES, AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, LAST_MODIFIED,
+};
+
+use super::content_range::{ContentRange, number};
+use crate::clock::Now;
+use crate::http::hop::{is_hop_by_hop, is_named};
+
+/// Status and fields of an answer, read once.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Status code.
+    pub status: u16,
+    /// Every end-to-end field, for clients and for storing; framing fields and `Age` left out.
+    pub fields: HeaderMap,
+    /// Entity tag, quotes and any `W/` included.
+    pub etag: Option<Box<str>>,
+    /// `Last-Modified` in Unix seconds.
+    pub last_modified_unix_s: Option<i64>,
+    /// `Date` in Unix seconds.
+    pub date_unix_s: Option<i64>,
+    /// `Age` in seconds.
+    pub age_s: Option<u64>,
+    /// `Content-Length`.
+    pub content_length: Option<u64>,
+    /// `Content-Range`, if it is one that may be used.
+    pub content_range: Option<ContentRange>,
+}
+
+impl Head {
+    /// Reads an answer that arrived at `now`. A missing `Date` is added (RFC 9110 §6.6.1).
+    pub fn read(status: u16, all: &HeaderMap, now: Now) -> Head {
+        let text = |name| all.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let mut fields = end_to_end(all);
+        if !fields.contains_key(DATE) {
+            let received = std::time::UNIX_EPOCH + std::time::Duration::from_millis(now.unix_ms);
+            let date = httpdate::fmt_http_date(received);
+            fields.extend(HeaderValue::try_from(date).ok().map(|date| (DATE, date)));
+        }
+        Head {
+            status,
+            etag: all.get(ETAG).and_then(entity_tag),
+            last_modified_unix_s: text(LAST_MODIFIED).and_then(unix_s),
+            date_unix_s: text(DATE).and_then(unix_s),
+            age_s: text(AGE).and_then(|age| number(age.trim())),
+            content_length: text(CONTENT_LENGTH).and_then(|length| number(length.trim())),
+            content_range: all
+                .get(CONTENT_RANGE)
+                .and_then(|value| ContentRange::parse(value.as_bytes())),
+            fields,
+        }
+    }
+
+    /// The entity tag if it is a strong one (RFC 9110 §8.8.3).
+    pub fn strong_etag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|tag| tag.starts_with('"'))
+    }
+
+    /// The fields as lines, each `Name: value\r\n`.
+    pub fn block(&self) -> Box<[u8]> {
+        let mut block = Vec::with_capacity(512);
+        for (name, value) in &self.fields {
+            push_capitalised(&mut block, name.as_str());
+            block.extend_from_slice(b": ");
+            block.extend_from_slice(value.as_bytes());
+            block.extend_from_slice(b"\r\n");
+        }
+        block.into_boxed_slice()
+    }
+}
+
+/// The reverse of [`Head::block`], for refreshing a stored head.
+pub fn read_block(block: &[u8]) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for line in block.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            fields.append(name, value);
+        }
+    }
+    fields
+}
+
+/// The stored fields with those of a 304 in their place (RFC 9111 §3.2). Fields that describe the
+/// stored body itself stay.
+pub fn refreshed(stored: &[u8], fresh: &HeaderMap) -> HeaderMap {
+    let mut fields = read_block(stored);
+    let fresh = end_to_end(fresh);
+    let of_the_body = ["content-encoding", "content-type", "content-range", "content-length"];
+    let news = || fresh.iter().filter(|(name, _)| !of_the_body.contains(&name.as_str()));
+    for (name, _) in news() {
+        fields.remove(name);
+    }
+    for (name, value) in news() {
+        fields.append(name.clone(), value.clone());
+    }
+    fields
+}
+
+/// The fields that go on to the client: no hop-by-hop field (RFC 9110 §7.6.1), none that this node
+/// writes itself.
+fn end_to_end(all: &HeaderMap) -> HeaderMap {
+    let connection = || all.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    let stays = |name: &HeaderName| {
+        let is_ours = [CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES, AGE].contains(name);
+        !is_ours && !is_hop_by_hop(name.as_str()) && !is_named(connection(), name.as_str())
+    };
+    all.iter()
+        .filter(|(name, _)| stays(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// `"…"` or `W/"…"` with nothing in it that would break a list of tags (RFC 9110 §8.8.3).
+fn entity_tag(value: &HeaderValue) -> Option<Box<str>> {
+    let text = std::str::from_utf8(value.as_bytes()).ok()?.trim_matches([' ', '\t']);
+    let opaque = text.strip_prefix("W/").unwrap_or(text);
+    let inner = opaque.strip_prefix('"')?.strip_suffix('"')?;
+    let clean =
+        inner.bytes().all(|byte| byte == 0x21 || (0x23..0x7f).contains(&byte) || byte > 0x7f);
+    clean.then(|| text.into())
+}
+
+pub(super) fn unix_s(text: &str) -> Option<i64> {
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    i64::try_from(date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
+/// Writes `content-type` as `Content-Type`: some old clients compare case.
+fn push_capitalised(block: &mut Vec<u8>, name: &str) {
+    if name == "etag" {
+        return block.extend_from_slice(b"ETag");
+    }
+    let mut at_start = true;
+    for byte in name.bytes() {
+        block.push(if at_start { byte.to_ascii_uppercase() } else { byte });
+        at_start = byte == b'-';
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { mono_ms: 1, unix_ms: 784_111_777_999 };
+
+    fn fields(rows: &[(&'static str, &str)]) -> HeaderMap {
+        let row = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        let mut all = HeaderMap::new();
+        for (name, value) in rows.iter().map(row) {
+            all.append(name, value);
+        }
+        all
+    }
+
+    #[test]
+    fn hop_by_hop_and_framing_fields_go() {
+        let all = fields(&[
+            ("connection", "close, X-Secret"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("content-range", "bytes 0-6/7"),
+            ("accept-ranges", "bytes"),
+            ("age", "12"),
+            ("etag", "\"v\""),
+            ("x-a", "1"),
+            ("x-a", "2"),
+        ]);
+        let head = Head::read(200, &all, NOW);
+        let block = String::from_utf8(head.block().into()).unwrap();
+        assert_eq!(
+            block,
+            "ETag: \"v\"\r\nX-A: 1\r\nX-A: 2\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        );
+        assert_eq!((head.age_s, head.content_length), (Some(12), Some(7)));
+        assert_eq!(read_block(&head.block()), head.fields);
+    }
+
+    #[test]
+    fn entity_tags() {
+        let rows = [
+            ("\"a\"", Some("\"a\"")),
+            ("W/\"a\"", Some("W/\"a\"")),
+            ("\"\"", Some("\"\"")),
+            ("\"ü\"", Some("\"ü\"")),
+            ("a", None),
+            ("\"a", None),
+            ("\"", None),
+            ("w/\"a\"", None),
+            ("\"a\"b\"", None),
+            ("\"a b\"", None),
+        ];
+        for (value, expected) in rows {
+            let head = Head::read(200, &fields(&[("etag", value)]), NOW);
+            assert_eq!(head.etag.as_deref(), expected, "{value}");
+            let strong = expected.filter(|tag| !tag.starts_with('W'));
+            assert_eq!(head.strong_etag(), strong, "{value}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_not_read() {
+        let head = Head::read(
+            200,
+            &fields(&[("age", "-1"), ("last-modified", "yesterday"), ("content-length", "1e9")]),
+            NOW,
+        );
+        assert_eq!(
+            (head.age_s, head.last_modified_unix_s, head.content_length),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn a_304_replaces_but_leaves_what_describes_the_body() {
+        let stored = b"Content-Type: a/b\r\nX-Old: 1\r\nCache-Control: max-age=1\r\nX-Two: 1\r\n";
+        let fresh = fields(&[
+            ("content-type", "c/d"),
+            ("cache-control", "max-age=9"),
+            ("cache-control", "public"),
+            ("x-two", "2"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+        ]);
+        let merged = refreshed(stored, &fresh);
+        let all = |name: &str| -> Vec<&str> {
+            merged.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+        };
+        assert_eq!(all("content-type"), ["a/b"]);
+        assert_eq!(all("x-old"), ["1"]);
+        assert_eq!(all("cache-control"), ["max-age=9", "public"]);
+        assert_eq!(all("x-two"), ["2"]);
+        assert_eq!(all("x-hop"), Vec::<&str>::new());
+    }
+}

@@ -1,0 +1,230 @@
+//! What is sent to an origin.
+
+use ::http::header::{
+    ACCEPT_ENCODING, HOST, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA,
+};
+use ::http::{Method, Request, Uri};
+
+use crate::cache::Meta;
+use crate::config::OriginAddress;
+
+/// One question to an origin. Nothing of the client's own fields is in it: the answer may be shared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// `Host`; empty: the address that is asked.
+    pub host: Box<str>,
+    /// Path and query; begins with `/`.
+    pub target: Box<str>,
+    /// HEAD instead of GET.
+    pub head_only: bool,
+    /// The bytes wanted: start and exclusive end, open-ended when `None`.
+    pub range: Option<(u64, Option<u64>)>,
+    /// Entity tag for `If-Range`: the range is wanted of that version only.
+    pub if_range: Option<Box<str>>,
+    /// Entity tag for `If-None-Match`.
+    pub if_none_match: Option<Box<str>>,
+    /// Field value for `If-Modified-Since`, Unix seconds.
+    pub if_modified_since_unix_s: Option<i64>,
+}
+
+/// The question cannot be put into a request: a host or target that no URI can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("host or target cannot be asked for: not a valid URI")]
+pub struct Unaskable;
+
+impl Ask {
+    /// Adds the conditions that let the origin answer 304 for what is stored (RFC 9111 §4.3.1).
+    pub fn if_changed_since(mut self, stored: &Meta) -> Ask {
+        self.if_none_match = stored.etag.clone();
+        if self.if_none_match.is_none() {
+            self.if_modified_since_unix_s = stored.last_modified_unix_s;
+        }
+        self
+    }
+
+    /// Whether a 304 may be answered.
+    pub fn is_conditional(&self) -> bool {
+        self.if_none_match.is_some() || self.if_modified_since_unix_s.is_some()
+    }
+
+    /// The same question without range and conditions: always answered with the whole.
+    pub fn plain(&self) -> Ask {
+        Ask {
+            host: self.host.clone(),
+            target: self.target.clone(),
+            head_only: self.head_only,
+            ..Ask::default()
+        }
+    }
+
+    /// The request as it goes to `address`.
+    pub fn request(&self, address: &OriginAddress) -> Result<Request<()>, Unaskable> {
+        let authority = authority(address);
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(authority.as_str())
+            .path_and_query(uri_text(&self.target))
+            .build()
+            .map_err(|_| Unaskable)?;
+        let host = if self.host.is_empty() { authority.as_str() } else { &self.host };
+        let mut request = Request::new(());
+        *request.method_mut() = if self.head_only { Method::HEAD } else { Method::GET };
+        *request.uri_mut() = uri;
+        let fields = request.headers_mut();
+        fields.insert(HOST, HeaderValue::from_str(host).map_err(|_| Unaskable)?);
+        fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        fields.insert(VIA, HeaderValue::from_static("1.1 edge"));
+        let conditions = [
+            (RANGE, self.range.and_then(range_text)),
+            (IF_RANGE, self.if_range.as_deref().map(String::from)),
+            (IF_NONE_MATCH, self.if_none_match.as_deref().map(String::from)),
+            (IF_MODIFIED_SINCE, self.if_modified_since_unix_s.and_then(date_text)),
+        ];
+        for (name, text) in conditions {
+            // A stored tag may hold bytes beyond ASCII, which are allowed in a value.
+            let value = text.map(|text| HeaderValue::from_bytes(text.as_bytes()));
+            if let Some(value) = value {
+                fields.insert(name, value.map_err(|_| Unaskable)?);
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// The slices a client's range touches, as a range to ask for: aligned down and up to whole slices,
+/// so that every byte received can be kept. `None` when that is the whole.
+pub fn aligned(range: Option<(u64, Option<u64>)>, slice_bytes: u64) -> Option<(u64, Option<u64>)> {
+    let (start, end) = range?;
+    let start = start - start % slice_bytes;
+    let end =
+        end.filter(|end| *end > start).and_then(|end| end.checked_next_multiple_of(slice_bytes));
+    (start > 0 || end.is_some()).then_some((start, end))
+}
+
+/// Host and port as a URI has them: brackets around IPv6, no default port.
+fn authority(address: &OriginAddress) -> String {
+    let OriginAddress { host, port } = address;
+    match (host.contains(':'), *port) {
+        (true, 80) => format!("[{host}]"),
+        (true, port) => format!("[{host}]:{port}"),
+        (false, 80) => host.clone(),
+        (false, port) => format!("{host}:{port}"),
+    }
+}
+
+fn range_text((start, end): (u64, Option<u64>)) -> Option<String> {
+    match end {
+        Some(end) if end <= start => None,
+        Some(end) => Some(format!("bytes={start}-{}", end - 1)),
+        None => Some(format!("bytes={start}-")),
+    }
+}
+
+fn date_text(unix_s: i64) -> Option<String> {
+    // The format ends with the year 9999.
+    let unix_s = u64::try_from(unix_s).ok().filter(|unix_s| *unix_s < 253_402_300_800)?;
+    let since = std::time::Duration::from_secs(unix_s);
+    Some(httpdate::fmt_http_date(std::time::UNIX_EPOCH + since))
+}
+
+/// Escapes the few characters that clients send raw and URIs do not allow.
+fn uri_text(target: &str) -> String {
+    let mut text = String::with_capacity(target.len());
+    for character in target.chars() {
+        match character {
+            '<' => text.push_str("%3C"),
+            '>' => text.push_str("%3E"),
+            '`' => text.push_str("%60"),
+            '\\' => text.push_str("%5C"),
+            '^' => text.push_str("%5E"),
+            '|' => text.push_str("%7C"),
+            '"' => text.push_str("%22"),
+            '{' => text.push_str("%7B"),
+            '}' => text.push_str("%7D"),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: &str, port: u16) -> OriginAddress {
+        OriginAddress { host: host.into(), port }
+    }
+
+    fn ask() -> Ask {
+        Ask { host: "h.example".into(), target: "/a?b".into(), ..Ask::default() }
+    }
+
+    #[test]
+    fn a_request_has_only_our_own_fields() {
+        let request = ask().request(&address("10.0.0.2", 8080)).unwrap();
+        assert_eq!(request.uri(), "http://10.0.0.2:8080/a?b");
+        assert_eq!(request.method(), Method::GET);
+        let fields: Vec<String> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        assert_eq!(fields, ["host: h.example", "accept-encoding: identity", "via: 1.1 edge"]);
+    }
+
+    #[test]
+    fn ranges_and_conditions() {
+        let ask = Ask {
+            head_only: true,
+            range: Some((10, Some(20))),
+            if_range: Some("\"v1\"".into()),
+            if_none_match: Some("W/\"ü\"".into()),
+            if_modified_since_unix_s: Some(784_111_777),
+            ..ask()
+        };
+        assert!(ask.is_conditional() && !ask.plain().is_conditional());
+        let request = ask.request(&address("::1", 80)).unwrap();
+        assert_eq!(request.uri(), "http://[::1]/a?b");
+        assert_eq!(request.method(), Method::HEAD);
+        let fields = request.headers();
+        assert_eq!(fields[RANGE], "bytes=10-19");
+        assert_eq!(fields[IF_RANGE], "\"v1\"");
+        assert_eq!(fields[IF_NONE_MATCH].as_bytes(), "W/\"ü\"".as_bytes());
+        assert_eq!(fields[IF_MODIFIED_SINCE], "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn hostile_targets_and_hosts() {
+        let with = |host: &str, target: &str| {
+            Ask { host: host.into(), target: target.into(), ..Ask::default() }
+                .request(&address("o", 80))
+                .map(|request| (request.uri().to_string(), request.headers()[HOST].clone()))
+        };
+        assert_eq!(with("", "/<>`^|\"{}\\").unwrap().0, "http://o/%3C%3E%60%5E%7C%22%7B%7D%5C");
+        assert_eq!(with("", "/").unwrap().1, "o");
+        assert_eq!(with("h", "//evil.example/x").unwrap().0, "http://o//evil.example/x");
+        for (host, target) in [("h", "/a b"), ("h", "/\r\nX: y"), ("h\r\nX: y", "/"), ("h", "/\0")]
+        {
+            assert_eq!(with(host, target), Err(Unaskable), "{host:?} {target:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_aligned_to_slices() {
+        let rows = [
+            (None, None),
+            (Some((0, None)), None),
+            (Some((5, None)), None),
+            (Some((100, None)), Some((100, None))),
+            (Some((150, None)), Some((100, None))),
+            (Some((0, Some(1))), Some((0, Some(100)))),
+            (Some((0, Some(100))), Some((0, Some(100)))),
+            (Some((99, Some(101))), Some((0, Some(200)))),
+            (Some((250, Some(u64::MAX))), Some((200, None))),
+            (Some((250, Some(10))), Some((200, None))),
+        ];
+        for (range, expected) in rows {
+            assert_eq!(aligned(range, 100), expected, "{range:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A running node: what the control plane holds of the other planes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::ServerError;
+use super::planes::{self, Fills, Workers};
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::guard::Guard;
+use crate::limits;
+use crate::log::AccessLog;
+use crate::metrics::Metrics;
+use crate::session::Timeouts;
+use crate::site::Sites;
+use crate::worker::{Phase, Shared};
+
+/// See the module.
+pub(super) struct Node {
+    config: ArcSwap<Config>,
+    source: Option<PathBuf>,
+    pub(super) started: Instant,
+    addresses: Vec<SocketAddr>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) sites: Arc<ArcSwap<Sites>>,
+    pub(super) log: AccessLog,
+    pub(super) guard: Mutex<Guard>,
+    workers: Mutex<Workers>,
+    pub(super) fills: Fills,
+    phase: Mutex<Phase>,
+    pub(super) metrics: Metrics,
+}
+
+impl Node {
+    /// Starts everything. Doors are opened before the store is: a port that is taken is told at
+    /// once, and clients that come early wait in the backlog instead of being refused.
+    pub(super) fn start(config: Config, source: Option<PathBuf>) -> Result<Node, ServerError> {
+        let listeners = planes::listen(&config)?;
+        let addresses = listeners.first().into_iter().flatten();
+        let addresses = addresses.filter_map(|listener| listener.local_addr().ok()).collect();
+        let log = AccessLog::start(&config.log).map_err(|source| ServerError::Log {
+            path: config.log.access.clone().unwrap_or_default(),
+            source,
+        })?;
+        let cache = Cache::open(&config.cache)?;
+        let (guard, notes) = Guard::start(&config.guard);
+        report(&notes);
+        let sites = Sites::new(&config.sites, config.server.workers, None);
+        let sites = Arc::new(ArcSwap::from_pointee(sites));
+        let mailboxes = planes::mailboxes(config.server.fill_threads)?;
+        let fills = Fills::start(&config, &cache, &mailboxes)?;
+        let shared = Arc::new(Shared {
+            cache: cache.clone(),
+            sites: sites.clone(),
+            fills: mailboxes,
+            timeouts: timeouts(&config),
+        });
+        let metrics = Metrics::new(config.server.workers);
+        let workers = Workers::start(&config, listeners, &shared, &metrics, &log)?;
+        Ok(Node {
+            config: ArcSwap::from_pointee(config),
+            source,
+            started: Instant::now(),
+            addresses,
+            cache,
+            sites,
+            log,
+            guard: Mutex::new(guard),
+            metrics,
+            workers: Mutex::new(workers),
+            fills,
+            phase: Mutex::new(Phase::Serving),
+        })
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Orders the workers into `phase`.
+    pub(super) fn order(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.workers().order(phase);
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.workers().are_done()
+    }
+
+    /// What has to be done about once a second.
+    pub(super) fn tick(&self) {
+        if let Err(error) = self.lock_guard().sweep() {
+            tracing::debug!(%error, "expired bans were not swept");
+        }
+    }
+
+    /// Joins the workers, then ends the fills.
+    pub(super) fn end(&self) {
+        self.order(Phase::Stopping);
+        self.workers().join();
+        self.fills.stop();
+    }
+
+    /// Reads the configuration again. Sites, lists of the guard and the log file follow it; running
+    /// downloads go on. An error leaves everything as it was.
+    pub(super) fn reload(&self) -> Result<String, String> {
+        self.log.reopen();
+        let Some(source) = &self.source else {
+            return Ok("no configuration file; the access log was reopened".to_owned());
+        };
+        let new = Config::load(source).map_err(|errors| errors.to_string())?;
+        let old = self.config();
+        let sites = Sites::new(&new.sites, old.server.workers, Some(&self.sites.load()));
+        self.sites.store(Arc::new(sites));
+        report(&self.lock_guard().reload(&new.guard));
+        let unchanged = (&old.server, &old.listen, &old.admin, &old.cache, &old.log)
+            == (&new.server, &new.listen, &new.admin, &new.cache, &new.log);
+        let count = new.sites.len();
+        self.config.store(Arc::new(new));
+        Ok(match unchanged {
+            true => format!("reloaded: {count} sites"),
+            false => format!(
+                "reloaded: {count} sites; changes of [server], [[listen]], [admin], [cache] and \
+                 [log] wait for a restart"
+            ),
+        })
+    }
+
+    /// [`Node::reload`] for a signal: the log says how it went.
+    pub(super) fn reload_logged(&self) {
+        match self.reload() {
+            Ok(done) => tracing::info!("{done}"),
+            Err(error) => tracing::error!("reload refused, nothing was changed:\n{error}"),
+        }
+    }
+
+    pub(super) fn lock_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, Workers> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn timeouts(config: &Config) -> Timeouts {
+    Timeouts {
+        head_ms: config.server.head_timeout_ms,
+        idle_ms: config.server.idle_timeout_ms,
+        send_ms: config.server.send_timeout_ms,
+        fill_ms: limits::FILL_TIMEOUT_MS,
+    }
+}
+
+fn report(notes: &[crate::guard::GuardNote]) {
+    for note in notes {
+        match note.is_warning() {
+            true => tracing::warn!("guard: {note}"),
+            false => tracing::info!("guard: {note}"),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What the admin API shows of the node.
+
+use serde_json::{Value, json};
+
+use super::node::Node;
+use crate::admin::View;
+use crate::cache::CacheMetrics;
+use crate::config::GuardMode;
+use crate::fill::FillMetrics;
+use crate::guard;
+use crate::metrics::Counter;
+use crate::metrics::prometheus::{Family, Kind, counter, gauge};
+use crate::metrics::{site_families, worker_families};
+use crate::worker::Phase;
+
+impl View for Node {
+    fn metrics(&self, out: &mut String) {
+        worker_families(out, &self.metrics);
+        let sites = self.sites.load();
+        let sites: Vec<_> =
+            sites.iter().map(|site| (site.config.name.as_str(), &*site.metrics)).collect();
+        site_families(out, &sites);
+        self.cache_families(out);
+        self.guard_families(out);
+        self.log.families(out);
+        let seconds = self.started.elapsed().as_secs();
+        gauge(out, "edge_uptime_seconds", "Seconds since the start.", seconds);
+    }
+
+    fn status(&self) -> Value {
+        let sites = self.sites.load();
+        let sites: Vec<&str> = sites.iter().map(|site| site.config.name.as_str()).collect();
+        let volumes: Vec<Value> = self.cache.usage().iter().map(volume).collect();
+        let guard = self.lock_guard().state();
+        let interfaces: Vec<Value> = guard
+            .interfaces
+            .iter()
+            .map(|(name, mode)| json!({ "name": name, "attached": mode.as_str() }))
+            .collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "phase": phase_name(self.phase()),
+            "uptime_s": self.started.elapsed().as_secs(),
+            "listen": self.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "workers": self.metrics.workers.len(),
+            "conns": self.metrics.conns_open(),
+            "sites": sites,
+            "cache": { "entries": self.cache.entries(), "volumes": volumes },
+            "guard": {
+                "built_in": guard::is_built_in(),
+                "mode": guard.mode.map(mode_name),
+                "interfaces": interfaces,
+                "off": guard.off,
+            },
+        })
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        match self.phase() {
+            Phase::Serving => Ok(()),
+            _ => Err("draining".to_owned()),
+        }
+    }
+
+    fn reload(&self) -> Result<String, String> {
+        Node::reload(self)
+    }
+}
+
+impl Node {
+    fn cache_families(&self, out: &mut String) {
+        let metrics = self.cache.metrics();
+        for (name, help, field) in CACHE_FIELDS {
+            counter(out, name, help, field(metrics).value());
+        }
+        let fills = self.fills.plane.metrics();
+        for (name, help, field) in FILL_FIELDS {
+            counter(out, name, help, field(fills).value());
+        }
+        gauge(out, "edge_fills_active", "Fills running now.", fills.active());
+        gauge(out, "edge_cache_entries", "Entries of the index.", self.cache.entries() as u64);
+        let usage = self.cache.usage();
+        for (name, help, value) in VOLUME_FIELDS {
+            let mut family = Family::begin(out, name, Kind::Gauge, help);
+            for volume in &usage {
+                family.sample(&[("volume", &volume.path.to_string_lossy())], value(volume));
+            }
+        }
+    }
+
+    /// Totals by reason, read from the kernel's map at this moment.
+    fn guard_families(&self, out: &mut String) {
+        let guard = self.lock_guard();
+        let Some(totals) = guard.maps().and_then(|maps| maps.totals().ok()) else { return };
+        let name = "edge_guard_packets_total";
+        let mut family = Family::begin(out, name, Kind::Counter, "Packets seen, by verdict.");
+        for total in &totals {
+            family.sample(&[("reason", total.reason)], total.packets);
+        }
+        let name = "edge_guard_bytes_total";
+        let mut family = Family::begin(out, name, Kind::Counter, "Bytes seen, by verdict.");
+        for total in &totals {
+            family.sample(&[("reason", total.reason)], total.bytes);
+        }
+    }
+}
+
+fn volume(usage: &crate::cache::VolumeUsage) -> Value {
+    json!({
+        "path": usage.path,
+        "size_bytes": usage.size_bytes,
+        "used_bytes": usage.used_bytes,
+        "free_regions": usage.free_regions,
+        "broken": usage.broken,
+    })
+}
+
+type CounterField<T> = (&'static str, &'static str, fn(&T) -> &Counter);
+
+const CACHE_FIELDS: [CounterField<CacheMetrics>; 10] = [
+    ("edge_cache_verified_total", "Records from before the start found whole at first use.", |m| {
+        &m.verified
+    }),
+    ("edge_cache_corrupt_total", "Records found damaged, and dropped.", |m| &m.corrupt),
+    ("edge_cache_reclaimed_regions_total", "Regions emptied to make room.", |m| {
+        &m.reclaimed_regions
+    }),
+    ("edge_cache_evicted_total", "Slices and heads dropped with them.", |m| &m.evicted_entries),
+    ("edge_cache_evicted_objects_total", "Objects dropped from memory to make room.", |m| {
+        &m.evicted_objects
+    }),
+    ("edge_cache_recovered_total", "Slices and heads found again at the start.", |m| {
+        &m.recovered_entries
+    }),
+    ("edge_cache_write_errors_total", "Writes that a volume refused.", |m| &m.write_errors),
+    ("edge_cache_written_bytes_total", "Bytes written to volumes, headers included.", |m| {
+        &m.written_bytes
+    }),
+    ("edge_cache_checkpoints_total", "Checkpoints written.", |m| &m.checkpoints),
+    ("edge_cache_no_room_total", "Slices not stored because every region was in use.", |m| {
+        &m.no_room
+    }),
+];
+
+const FILL_FIELDS: [CounterField<FillMetrics>; 6] = [
+    ("edge_fill_demands_total", "Demands of workers.", |m| &m.demands),
+    ("edge_fill_opens_total", "Demands for an object's head.", |m| &m.opens),
+    ("edge_fill_joins_total", "Demands answered together with an earlier one.", |m| &m.joins),
+    ("edge_fill_retries_total", "Requests to origins sent again, or resumed.", |m| &m.retries),
+    ("edge_fill_overloads_total", "Demands turned away.", |m| &m.overloads),
+    ("edge_fill_fenced_total", "Objects that changed at the origin while being filled.", |m| {
+        &m.fenced
+    }),
+];
+
+type VolumeField = (&'static str, &'static str, fn(&crate::cache::VolumeUsage) -> u64);
+
+const VOLUME_FIELDS: [VolumeField; 3] = [
+    ("edge_volume_size_bytes", "Bytes a volume may use.", |usage| usage.size_bytes),
+    ("edge_volume_used_bytes", "Bytes of records in a volume.", |usage| usage.used_bytes),
+    ("edge_volume_broken", "1 when a volume failed and is not written any more.", |usage| {
+        u64::from(usage.broken)
+    }),
+];
+
+fn mode_name(mode: GuardMode) -> &'static str {
+    match mode {
+        GuardMode::Enforce => "enforce",
+        GuardMode::Observe => "observe",
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Serving => "serving",
+        Phase::Draining => "draining",
+        Phase::Stopping => "stopping",
+    }
+}

@@ -1,0 +1,277 @@
+//! From a request and what was found for it to the head of an answer (RFC 9110 §13–15).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Context;
+use super::body::{Framing, Outgoing, Source};
+use super::exchange::Exchange;
+use crate::cache::{Body, FillError, Object, Relay};
+use crate::http::conditional::{self, Precondition, Validators};
+use crate::http::date::DateText;
+use crate::http::range;
+use crate::http::request::{Method, RequestHead, Version};
+use crate::http::response::{self, HeadWriter};
+use crate::metrics::Outcome;
+
+/// Methods the node answers.
+const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
+
+/// Which bytes of a representation an answer carries.
+enum Part {
+    Whole,
+    /// `start .. end`
+    Range(u64, u64),
+    /// None of those asked for exist.
+    Unsatisfiable,
+}
+
+/// Answers with a stored object.
+pub(super) fn object(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    head: &RequestHead<'_>,
+    object: &Arc<Object>,
+    context: &Context<'_>,
+) {
+    let validators = validators(object);
+    match conditional::evaluate(head, &validators) {
+        Precondition::Proceed => {}
+        Precondition::NotModified => return not_modified(exchange, out, object, context),
+        Precondition::Failed => return error(exchange, out, 412, "precondition", context),
+    }
+    match part(head, object, &validators) {
+        Part::Whole => whole(exchange, out, object, context),
+        Part::Range(start, end) => partial(exchange, out, object, (start, end), context),
+        Part::Unsatisfiable => unsatisfiable(exchange, out, object, context),
+    }
+}
+
+/// Answers with what passes through.
+pub(super) fn relay(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    relay: &Arc<Relay>,
+    context: &Context<'_>,
+) {
+    exchange.status = relay.status;
+    let framing = framing(exchange, relay.len);
+    let mut head = HeadWriter::new(&mut out.text, relay.status);
+    head.raw(&relay.headers);
+    cache_status(&mut head, exchange);
+    finish(head, exchange, framing, relay.len, context);
+    let source = match exchange.is_bodiless() {
+        true => Source::Nothing,
+        false => Source::Relay(relay.clone()),
+    };
+    out.begin(source, framing, 0, relay.len.unwrap_or(u64::MAX));
+}
+
+/// Answers with a short text that says what is wrong.
+pub(super) fn error(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    status: u16,
+    reason: &'static str,
+    context: &Context<'_>,
+) {
+    out.clear();
+    exchange.status = status;
+    exchange.outcome = Outcome::Local;
+    exchange.reason = reason;
+    let body = format!("{status} {}\n", response::reason(status));
+    let mut head = HeadWriter::new(&mut out.text, status);
+    head.field("Content-Type", b"text/plain; charset=utf-8");
+    if matches!(status, 405 | 501) {
+        head.field("Allow", ALLOW);
+    }
+    if status == 503 {
+        head.field("Retry-After", b"1");
+    }
+    finish(head, exchange, Framing::Length, Some(body.len() as u64), context);
+    if !exchange.is_bodiless() {
+        out.begin_literal(Bytes::from(body));
+    }
+}
+
+/// Answers for the fill plane's failure.
+pub(super) fn failure(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    failure: FillError,
+    context: &Context<'_>,
+) {
+    error(exchange, out, failure.status(), failure.as_str(), context);
+}
+
+/// Answers OPTIONS (RFC 9110 §9.3.7).
+pub(super) fn options(exchange: &mut Exchange, out: &mut Outgoing, context: &Context<'_>) {
+    exchange.status = 204;
+    let mut head = HeadWriter::new(&mut out.text, 204);
+    head.field("Allow", ALLOW);
+    finish(head, exchange, Framing::Length, None, context);
+}
+
+fn validators(object: &Object) -> Validators<'_> {
+    Validators {
+        etag: object.meta.etag.as_deref(),
+        last_modified_unix_s: object.meta.last_modified_unix_s,
+        date_unix_s: Some((object.meta.received_unix_ms / 1000) as i64),
+    }
+}
+
+/// Ranges are for GET of a complete 200 whose length is known; `If-Range` may take them back
+/// (RFC 9110 §13.1.5, §14.2). More than one range is answered with the whole, as §14.2 allows.
+fn part(head: &RequestHead<'_>, object: &Object, validators: &Validators<'_>) -> Part {
+    let Some(len) = object.len() else { return Part::Whole };
+    if head.method != Method::Get || object.meta.status != 200 {
+        return Part::Whole;
+    }
+    let Some(ranges) = head.header("range").and_then(range::parse) else { return Part::Whole };
+    if let Some(condition) = head.header("if-range")
+        && !conditional::if_range_holds(condition, validators)
+    {
+        return Part::Whole;
+    }
+    match ranges.resolve(len) {
+        Ok(resolved) => match resolved.single() {
+            Some(only) => Part::Range(only.start, only.end),
+            None => Part::Whole,
+        },
+        Err(_) => Part::Unsatisfiable,
+    }
+}
+
+fn whole(exchange: &mut Exchange, out: &mut Outgoing, object: &Arc<Object>, context: &Context<'_>) {
+    let len = object.len();
+    exchange.status = object.meta.status;
+    let framing = framing(exchange, len);
+    let mut head = begin(out, exchange, object, context);
+    if object.meta.status == 200 {
+        head.field("Accept-Ranges", b"bytes");
+    }
+    finish(head, exchange, framing, len, context);
+    let source = source(exchange, object);
+    out.begin(source, framing, 0, len.unwrap_or(u64::MAX));
+}
+
+fn partial(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    object: &Arc<Object>,
+    (start, end): (u64, u64),
+    context: &Context<'_>,
+) {
+    exchange.status = 206;
+    let mut head = begin(out, exchange, object, context);
+    head.field("Accept-Ranges", b"bytes");
+    head.content_range(start, end, object.len());
+    finish(head, exchange, Framing::Length, Some(end - start), context);
+    out.begin(source(exchange, object), Framing::Length, start, end);
+}
+
+fn unsatisfiable(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    object: &Arc<Object>,
+    context: &Context<'_>,
+) {
+    exchange.status = 416;
+    exchange.outcome = Outcome::Local;
+    exchange.reason = FillError::Unsatisfiable.as_str();
+    let mut head = HeadWriter::new(&mut out.text, 416);
+    head.unsatisfied_range(object.len().unwrap_or(0));
+    finish(head, exchange, Framing::Length, Some(0), context);
+}
+
+fn not_modified(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    object: &Arc<Object>,
+    context: &Context<'_>,
+) {
+    exchange.status = 304;
+    let head = begin(out, exchange, object, context);
+    finish(head, exchange, Framing::Length, None, context);
+}
+
+/// Status line and stored fields.
+fn begin<'v>(
+    out: &'v mut Outgoing,
+    exchange: &Exchange,
+    object: &Object,
+    context: &Context<'_>,
+) -> HeadWriter<'v> {
+    let mut head = HeadWriter::new(&mut out.text, exchange.status);
+    head.raw(&object.meta.headers);
+    // An object straight from a directory has no age: the node is its origin.
+    if !matches!(object.body, Body::File { .. }) {
+        head.number("Age", object.meta.age_ms(context.now) / 1000);
+    }
+    cache_status(&mut head, exchange);
+    head
+}
+
+/// For what the node says itself (RFC 9110 §6.6.1).
+fn date(head: &mut HeadWriter<'_>, context: &Context<'_>) {
+    head.field("Date", DateText::new((context.now.unix_ms / 1000) as i64).as_bytes());
+}
+
+/// RFC 9211 in its simplest form.
+fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange) {
+    let text: &[u8] = match exchange.outcome {
+        Outcome::Hit => b"edge; hit",
+        Outcome::Partial => b"edge; fwd=partial",
+        Outcome::Stale => b"edge; hit; fwd=stale",
+        Outcome::Miss => b"edge; fwd=uri-miss",
+        Outcome::Bypass => b"edge; fwd=bypass",
+        Outcome::Local => return,
+    };
+    head.field("Cache-Status", text);
+}
+
+/// Framing and connection fields (RFC 9112 §6, §9.3), which no origin decides.
+fn finish(
+    mut head: HeadWriter<'_>,
+    exchange: &mut Exchange,
+    framing: Framing,
+    len: Option<u64>,
+    context: &Context<'_>,
+) {
+    match (framing, len) {
+        (Framing::Length, Some(len)) if exchange.status != 204 => {
+            head.number("Content-Length", len);
+        }
+        (Framing::Chunked, _) => {
+            head.field("Transfer-Encoding", b"chunked");
+        }
+        (Framing::Close, _) => exchange.keep_alive = false,
+        _ => {}
+    }
+    if exchange.outcome == Outcome::Local {
+        date(&mut head, context);
+    }
+    if !exchange.keep_alive || context.draining {
+        exchange.keep_alive = false;
+        head.field("Connection", b"close");
+    } else if exchange.version == Version::Http10 {
+        head.field("Connection", b"keep-alive");
+    }
+    head.finish();
+}
+
+fn framing(exchange: &Exchange, len: Option<u64>) -> Framing {
+    match (len, exchange.version) {
+        (Some(_), _) => Framing::Length,
+        (None, Version::Http11) => Framing::Chunked,
+        (None, Version::Http10) => Framing::Close,
+    }
+}
+
+fn source(exchange: &Exchange, object: &Arc<Object>) -> Source {
+    match exchange.is_bodiless() {
+        true => Source::Nothing,
+        false => Source::Object(object.clone()),
+    }
+}

@@ -1,0 +1,266 @@
+//! From received bytes to a request, and from a request to what answers it.
+
+use super::answer;
+use super::demand::{Demand, Want};
+use super::step::{Drain, Step};
+use super::{Action, Context, Session, ticket};
+use crate::cache::{FillError, Key, KeyBuilder, Opened};
+use crate::http::chunked::Decoder;
+use crate::http::range::{self, Spec};
+use crate::http::request::{self, BodyLength, Method, Parsed, RequestHead};
+use crate::limits;
+use crate::metrics::Outcome;
+use crate::site::Site;
+
+impl Session {
+    /// Reads a head if it is all there. `None`: something changed, look again.
+    pub(super) fn read_head(&mut self, context: &Context<'_>) -> Option<Action> {
+        if self.input.is_empty() {
+            if self.eof || context.draining {
+                self.step = Step::Closed;
+                return None;
+            }
+            return Some(Action::Read);
+        }
+        let input = std::mem::take(&mut self.input);
+        let parsed = request::parse(&input);
+        let action = match &parsed {
+            Ok(Parsed::Head(head)) => {
+                self.head_len = head.len;
+                self.exchange.begin(&input, head);
+                self.take_request(head, context)
+            }
+            Ok(Parsed::Partial) if self.eof => {
+                self.step = Step::Closed;
+                None
+            }
+            Ok(Parsed::Partial) => Some(Action::Read),
+            Err(_) => None,
+        };
+        let refused = parsed.err();
+        self.input = input;
+        if let Some(error) = refused {
+            self.refuse_head(&error, context);
+        }
+        action
+    }
+
+    /// Throws a request body away as it comes. `None`: something changed, look again.
+    pub(super) fn drain(&mut self, context: &Context<'_>) -> Option<Action> {
+        let Step::Draining(drain) = &mut self.step else { return None };
+        let body = &self.input[self.head_len..];
+        let result = match drain {
+            Drain::Length(left) => {
+                let taken = body.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= taken as u64;
+                Ok((taken, *left == 0))
+            }
+            Drain::Chunked { decoder, dropped } => drop_chunks(decoder, dropped, body),
+        };
+        match result {
+            Ok((taken, done)) => {
+                self.input.drain(self.head_len..self.head_len + taken);
+                if done {
+                    self.resume_request(context)
+                } else if self.eof {
+                    self.step = Step::Closed;
+                    None
+                } else {
+                    Some(Action::Read)
+                }
+            }
+            Err(status) => {
+                self.refuse(status, "request_body", context);
+                None
+            }
+        }
+    }
+
+    /// The fill plane answered.
+    pub(super) fn opened(&mut self, result: Result<Opened, FillError>, context: &Context<'_>) {
+        let opened = match result {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(error, context),
+        };
+        self.with_head(|session, head| {
+            match opened {
+                Opened::Object(object, outcome) => {
+                    session.exchange.outcome = outcome;
+                    answer::object(&mut session.exchange, &mut session.out, head, &object, context);
+                }
+                Opened::Relay(relay) => {
+                    session.exchange.outcome = Outcome::Bypass;
+                    answer::relay(&mut session.exchange, &mut session.out, &relay, context);
+                }
+            }
+            session.start_answering(context);
+            None
+        });
+    }
+
+    /// A message for the fill plane about the current request.
+    pub(super) fn demand(&mut self, want: Want, context: &Context<'_>) -> Demand {
+        let site = self.exchange.site.clone().expect("a demand is made for a site");
+        let mut names = (Box::<str>::default(), Box::<str>::default());
+        self.with_head(|_, head| {
+            names = (host_of(head).to_ascii_lowercase().into(), head.target.into());
+            None
+        });
+        Demand { ticket: ticket(context), site, host: names.0, target: names.1, want }
+    }
+
+    fn take_request(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
+        match (head.method, &head.body) {
+            (Method::Get | Method::Head, BodyLength::Empty) => self.look_up(head, context),
+            (Method::Get | Method::Head | Method::Options, BodyLength::Length(length))
+                if *length > limits::DRAIN_BODY_MAX_BYTES =>
+            {
+                self.refuse(413, "request_body", context);
+                None
+            }
+            (Method::Get | Method::Head | Method::Options, _) if head.expect_continue => {
+                self.refuse(417, "expect", context);
+                None
+            }
+            (Method::Options, BodyLength::Empty) => {
+                answer::options(&mut self.exchange, &mut self.out, context);
+                self.start_answering(context);
+                None
+            }
+            (Method::Get | Method::Head | Method::Options, body) => {
+                self.step = Step::Draining(match body {
+                    BodyLength::Length(length) => Drain::Length(*length),
+                    _ => Drain::Chunked { decoder: Decoder::default(), dropped: 0 },
+                });
+                None
+            }
+            (method, body) => {
+                let status = if method == Method::Other { 501 } else { 405 };
+                // A body that nobody reads ends the connection.
+                if matches!(body, BodyLength::Empty) {
+                    self.answer_error(status, "method", context);
+                } else {
+                    self.refuse(status, "method", context);
+                }
+                None
+            }
+        }
+    }
+
+    /// The body is gone; the request goes on as if it had none.
+    fn resume_request(&mut self, context: &Context<'_>) -> Option<Action> {
+        self.with_head(|session, head| {
+            if head.method == Method::Options {
+                answer::options(&mut session.exchange, &mut session.out, context);
+                session.start_answering(context);
+                return None;
+            }
+            session.look_up(head, context)
+        })
+    }
+
+    /// Finds site and object. What is in memory and fresh is answered at once.
+    fn look_up(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
+        let mut name = [0; 256];
+        let host = lower_case(host_of(head), &mut name);
+        let Some(site) = host.and_then(|host| context.sites.find(host)) else {
+            self.answer_error(421, "unknown_host", context);
+            return None;
+        };
+        self.exchange.site = Some(site.clone());
+        let key = key(site, head, context);
+        let found = context.cache.lookup(key);
+        if let Some(object) = found.as_ref().filter(|found| found.meta.is_fresh(context.now)) {
+            self.exchange.outcome = Outcome::Hit;
+            answer::object(&mut self.exchange, &mut self.out, head, object, context);
+            self.start_answering(context);
+            return None;
+        }
+        self.exchange.outcome = Outcome::Miss;
+        let want = Want::Open {
+            key,
+            range: first_range(head),
+            head_only: head.method == Method::Head,
+            stale: found,
+        };
+        let demand = Demand {
+            ticket: ticket(context),
+            site: site.clone(),
+            host: host.unwrap_or_default().into(),
+            target: head.target.into(),
+            want,
+        };
+        self.step = Step::Opening(demand.ticket.clone());
+        self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
+        Some(Action::Demand(demand))
+    }
+
+    /// Runs `then` with the current request's head, parsed again from the front of the input.
+    fn with_head(
+        &mut self,
+        then: impl FnOnce(&mut Session, &RequestHead<'_>) -> Option<Action>,
+    ) -> Option<Action> {
+        let input = std::mem::take(&mut self.input);
+        let action = match request::parse(&input[..self.head_len]) {
+            Ok(Parsed::Head(head)) => then(self, &head),
+            // It parsed when it came; the bytes have not changed.
+            _ => None,
+        };
+        self.input = input;
+        action
+    }
+}
+
+/// The name the client asked for: an absolute target beats `Host` (RFC 9112 §3.2.2).
+fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
+    let authority = head.authority.map(|authority| match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    });
+    authority.or(head.host).unwrap_or_default()
+}
+
+fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
+    let name = name.get_mut(..host.len())?;
+    name.copy_from_slice(host.as_bytes());
+    name.make_ascii_lowercase();
+    std::str::from_utf8(name).ok()
+}
+
+fn key(site: &Site, head: &RequestHead<'_>, context: &Context<'_>) -> Key {
+    KeyBuilder::new(context.cache.seed(), &site.config.name).part(head.target.as_bytes()).finish()
+}
+
+/// The range a cold object's fill begins with; only one with a known start helps.
+fn first_range(head: &RequestHead<'_>) -> Option<(u64, Option<u64>)> {
+    let ranges = head.header("range").and_then(range::parse)?;
+    match ranges.specs() {
+        [Spec::FromTo(first, last)] => Some((*first, Some(last.saturating_add(1)))),
+        [Spec::From(first)] => Some((*first, None)),
+        // A suffix: the first slice tells the length, the rest follows.
+        _ => Some((0, Some(1))),
+    }
+}
+
+/// Drops what is there of a chunked body: bytes taken and whether it ended; the status otherwise.
+fn drop_chunks(
+    decoder: &mut Decoder,
+    dropped: &mut u64,
+    body: &[u8],
+) -> Result<(usize, bool), u16> {
+    let mut taken = 0;
+    loop {
+        let step = decoder.decode(&body[taken..]).map_err(|_| 400u16)?;
+        taken += step.consumed;
+        *dropped += step.data.len() as u64;
+        if *dropped > limits::DRAIN_BODY_MAX_BYTES {
+            return Err(413);
+        }
+        if step.done {
+            return Ok((taken, true));
+        }
+        if step.consumed == 0 {
+            return Ok((taken, false));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+const AVAILABLE_CONGESTION: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+
+/// What can be wrong with a listener's settings.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The kernel has no such congestion control.
+    #[error(
+        "congestion control {got:?} is not known to this kernel: use one of {available}, or load its module (modprobe tcp_{got})"
+    )]
+    UnknownCongestion {
+        /// What was asked for.
+        got: String,
+        /// What there is, separated by spaces.
+        available: String,
+    },
+    /// The kernel has it, but keeps it from users without privilege.
+    #[error(
+        "congestion control {got:?} is not allowed to this user: add it to net.ipv4.tcp_allowed_congestion_control, or run with CAP_NET_ADMIN"
+    )]
+    RefusedCongestion {
+        /// What was asked for.
+        got: String,
+    },
+    /// Another call failed.
+    #[error("{op}: {source}")]
+    Call {
+        /// What was tried.
+        op: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// A nonblocking TCP listener on `addr` (a port of zero: one that is free), shared with the other
+/// workers' by `SO_REUSEPORT`.
+///
+/// Accepted sockets inherit `TCP_NODELAY` and the congestion control (the host's when `None`). An
+/// IPv6 wildcard takes IPv4 as well.
+pub fn listener(
+    addr: SocketAddr,
+    backlog: i32,
+    congestion: Option<&str>,
+) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(name) = congestion {
+        socket.set_tcp_congestion(name.as_bytes())?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Whether listeners may use the congestion control `name`; tried on a socket made for it, which
+/// also loads its module where we have the right to.
+pub fn validate_congestion(name: &str) -> Result<(), NetError> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))
+        .map_err(|source| NetError::Call { op: "make a socket", source })?;
+    let got = name.to_owned();
+    match socket.set_tcp_congestion(name.as_bytes()) {
+        // The kernel reads a prefix of longer names.
+        Ok(()) if in_force(&socket)? == name => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(NetError::RefusedCongestion { got })
+        }
+        Ok(()) | Err(_) => Err(NetError::UnknownCongestion { got, available: available() }),
+    }
+}
+
+fn in_force(socket: &Socket) -> Result<String, NetError> {
+    let name = socket
+        .tcp_congestion()
+        .map_err(|source| NetError::Call { op: "read the congestion control", source })?;
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    Ok(String::from_utf8_lossy(&name[..end]).into_owned())
+}
+
+fn available() -> String {
+    std::fs::read_to_string(AVAILABLE_CONGESTION)
+        .map_or_else(|_| "those your kernel has".to_owned(), |names| names.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn listeners_share_a_port_and_hand_down_their_settings() {
+        let addr = "127.0.0.1:0".parse().unwrap();
+        let first = listener(addr, 16, Some("reno")).unwrap();
+        let second = listener(first.local_addr().unwrap(), 16, Some("reno")).unwrap();
+        assert_eq!(first.local_addr().unwrap(), second.local_addr().unwrap());
+        drop(second);
+
+        let _client = TcpStream::connect(first.local_addr().unwrap()).unwrap();
+        let (accepted, _) = loop {
+            match first.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                accepted => break accepted.unwrap(),
+            }
+        };
+        assert!(accepted.nodelay().unwrap());
+        assert_eq!(in_force(&Socket::from(accepted)).unwrap(), "reno");
+    }
+
+    #[test]
+    fn an_ipv6_listener_takes_ipv4() {
+        // The address is loopback's in IPv6's clothes; a host without IPv6 has nothing to show here.
+        let addr = "[::ffff:127.0.0.1]:0".parse().unwrap();
+        let Ok(listener) = listener(addr, 16, None) else { return };
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_congestion_control_names_the_known() {
+        validate_congestion("reno").unwrap();
+        for name in ["rhino", "", "a-name-longer-than-the-kernel-reads"] {
+            let error = validate_congestion(name).unwrap_err();
+            assert!(matches!(error, NetError::UnknownCongestion { .. }), "{name}: {error}");
+            assert!(error.to_string().contains("reno"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether a file's bytes are in memory: sending them then never waits for a disk.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+/// Linux gives new calls one number on every architecture but alpha.
+const SYS_CACHESTAT: libc::c_long = 451;
+
+/// Set once the kernel has said that it has no `cachestat`.
+static CACHESTAT_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// Whether `[offset, offset + len)` of `file`, which must lie inside it, is in the page cache.
+///
+/// Asks `cachestat(2)` (Linux 6.5) for the exact answer; where that is missing or not allowed (since
+/// 6.14 it wants a file we own or may write) it tries one byte of the first and the last page with
+/// `RWF_NOWAIT`. What cannot be told counts as resident.
+pub fn is_resident(file: &File, offset: u64, len: u64) -> bool {
+    if len == 0 {
+        return true;
+    }
+    match cached_pages(file, offset, len) {
+        Ok(pages) => pages >= pages_of(offset, len),
+        Err(_) => probe(file, offset) && probe(file, offset.saturating_add(len - 1)),
+    }
+}
+
+/// Whether the kernel has `cachestat(2)`.
+pub fn has_cachestat() -> bool {
+    // With a descriptor that cannot be, a kernel that knows the call says EBADF.
+    cachestat(-1, 0, 1).map_err(|error| error.raw_os_error()) != Err(Some(libc::ENOSYS))
+}
+
+fn cached_pages(file: &File, offset: u64, len: u64) -> io::Result<u64> {
+    if CACHESTAT_MISSING.load(Relaxed) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let cached = cachestat(file.as_raw_fd(), offset, len);
+    if cached.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS)) {
+        CACHESTAT_MISSING.store(true, Relaxed);
+    }
+    cached
+}
+
+/// `struct cachestat_range` and `struct cachestat` of `linux/mman.h`.
+fn cachestat(fd: libc::c_int, offset: u64, len: u64) -> io::Result<u64> {
+    let range: [u64; 2] = [offset, len];
+    let mut counts = [0u64; 5];
+    // SAFETY: both arrays have the size and alignment of the structures the call reads and fills,
+    // and outlive it; a bad descriptor is answered with EBADF.
+    let done = unsafe { libc::syscall(SYS_CACHESTAT, fd, range.as_ptr(), counts.as_mut_ptr(), 0) };
+    if done == 0 { Ok(counts[0]) } else { Err(io::Error::last_os_error()) }
+}
+
+fn pages_of(offset: u64, len: u64) -> u64 {
+    let page_bytes = rustix::param::page_size() as u64;
+    offset.saturating_add(len - 1) / page_bytes - offset / page_bytes + 1
+}
+
+fn probe(file: &File, offset: u64) -> bool {
+    let mut byte = [0u8; 1];
+    let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
+    read != Err(Errno::AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn written_bytes_are_resident_and_holes_are_not() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1u8; 10_000]).unwrap();
+        assert!(is_resident(&file, 0, 10_000));
+        assert!(is_resident(&file, 4_095, 2));
+        assert!(probe(&file, 0));
+        file.set_len(1 << 20).unwrap();
+        if has_cachestat() {
+            assert!(!is_resident(&file, 0, 1 << 20));
+            assert!(!is_resident(&file, 900_000, 1));
+        }
+        assert!(is_resident(&file, 0, 0));
+    }
+
+    #[test]
+    fn pages_are_counted_from_both_ends() {
+        let page_bytes = rustix::param::page_size() as u64;
+        assert_eq!(pages_of(0, 1), 1);
+        assert_eq!(pages_of(0, page_bytes), 1);
+        assert_eq!(pages_of(page_bytes - 1, 2), 2);
+        assert_eq!(pages_of(1, page_bytes * 2), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_resident() {
+        let null = File::open("/dev/null").unwrap();
+        assert!(is_resident(&null, 0, 4096) || has_cachestat());
+        assert!(probe(&null, 0));
+    }
+}

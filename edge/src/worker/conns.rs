@@ -1,0 +1,147 @@
+//! The connections of one worker, and their names.
+
+use std::net::SocketAddr;
+
+use crate::limits::CONNS_PER_WORKER_MAX;
+use crate::mailbox::Token;
+use crate::ring::{Io, OpId};
+use crate::session::Session;
+
+/// One socket and what is under way on it.
+pub(super) struct Conn<I: Io> {
+    pub(super) socket: I::Socket,
+    pub(super) session: Session,
+    /// Bytes on their way from a file to the socket.
+    pub(super) pipe: Option<I::Pipe>,
+    /// Whether the bytes in the pipe are followed by more at once.
+    pub(super) more: bool,
+    pub(super) receive: Option<OpId>,
+    /// Receiving was cancelled because the client is ahead of us; its last event is due.
+    pub(super) pausing: bool,
+    pub(super) writable: Option<OpId>,
+    /// A kernel worker is filling the pipe from the disk.
+    pub(super) cold: Option<OpId>,
+    /// It waits for the fill plane.
+    pub(super) waiting: bool,
+    /// It used up its turn and stands in the queue.
+    pub(super) queued: bool,
+    /// The earliest deadline that stands for it in the wheel; `u64::MAX`: none.
+    pub(super) scheduled_ms: u64,
+}
+
+/// Names one connection for as long as it lives: index and generation in 56 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name(u64);
+
+const INDEX_BITS: u32 = 32;
+const GENERATION_MASK: u32 = 0x00ff_ffff;
+
+impl Name {
+    fn new(index: u32, generation: u32) -> Name {
+        Name(u64::from(generation & GENERATION_MASK) << INDEX_BITS | u64::from(index))
+    }
+
+    fn index(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> INDEX_BITS) as u32
+    }
+
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u64) -> Name {
+        Name(bits & ((1 << 56) - 1))
+    }
+
+    pub(super) fn token(self) -> Token {
+        Token(self.0)
+    }
+}
+
+struct Slot<I: Io> {
+    generation: u32,
+    conn: Option<Conn<I>>,
+}
+
+/// A slab: a slot is reused with a new generation, so an old name finds nothing.
+pub(super) struct Conns<I: Io> {
+    slots: Vec<Slot<I>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+impl<I: Io> Conns<I> {
+    pub(super) fn new() -> Conns<I> {
+        Conns { slots: Vec::new(), free: Vec::new(), len: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.len >= CONNS_PER_WORKER_MAX
+    }
+
+    pub(super) fn insert(&mut self, socket: I::Socket, session: Session) -> Name {
+        let conn = Conn {
+            socket,
+            session,
+            pipe: None,
+            more: false,
+            receive: None,
+            pausing: false,
+            writable: None,
+            cold: None,
+            waiting: false,
+            queued: false,
+            scheduled_ms: u64::MAX,
+        };
+        self.len += 1;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, conn: None });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.conn = Some(conn);
+        Name::new(index, slot.generation)
+    }
+
+    pub(super) fn find(&mut self, name: Name) -> Option<&mut Conn<I>> {
+        let slot = self.slots.get_mut(name.index())?;
+        if slot.generation != name.generation() {
+            return None;
+        }
+        slot.conn.as_mut()
+    }
+
+    pub(super) fn remove(&mut self, name: Name) -> Option<Conn<I>> {
+        let slot = self.slots.get_mut(name.index())?;
+        if slot.generation != name.generation() {
+            return None;
+        }
+        let conn = slot.conn.take()?;
+        slot.generation = slot.generation.wrapping_add(1) & GENERATION_MASK;
+        self.free.push(name.index() as u32);
+        self.len -= 1;
+        Some(conn)
+    }
+
+    /// Names of all connections that `wanted` picks.
+    pub(super) fn names(&self, wanted: impl Fn(&Conn<I>) -> bool) -> Vec<Name> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| slot.conn.as_ref().is_some_and(&wanted))
+            .map(|(index, slot)| Name::new(index as u32, slot.generation))
+            .collect()
+    }
+}
+
+/// A client as logs and flows know it: IPv4 in IPv6 is IPv4.
+pub(super) fn normalised(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}

@@ -1,0 +1,79 @@
+//! The configuration of a node under test, section by section.
+
+use std::path::Path;
+
+/// What a story changes of a node that is small, quick to checkpoint and without a guard.
+#[derive(Clone, Debug, Default)]
+pub struct NodeConfig {
+    server: Vec<String>,
+    cache: Vec<String>,
+    sites: Vec<String>,
+    volume_mib: Option<u64>,
+}
+
+impl NodeConfig {
+    /// Any host, one origin (`http://…` or `file:///…`).
+    pub fn of(origin: &str) -> NodeConfig {
+        NodeConfig::default().site("*", origin, &[])
+    }
+
+    /// Adds a site; `lines` are further keys of it.
+    pub fn site(mut self, host: &str, origin: &str, lines: &[&str]) -> NodeConfig {
+        let more: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let site = format!("[[site]]\nhosts = [\"{host}\"]\norigin = [\"{origin}\"]\n{more}");
+        self.sites.push(site);
+        self
+    }
+
+    /// Adds a line to `[server]`.
+    pub fn server(mut self, line: &str) -> NodeConfig {
+        self.server.push(line.into());
+        self
+    }
+
+    /// Adds a line to `[cache]`, for instance another `checkpoint` than 500 ms.
+    pub fn cache(mut self, line: &str) -> NodeConfig {
+        self.cache.push(line.into());
+        self
+    }
+
+    /// Size of the one volume; 256 MiB otherwise.
+    pub fn volume_mib(mut self, mib: u64) -> NodeConfig {
+        self.volume_mib = Some(mib);
+        self
+    }
+
+    /// The TOML text of a node that lives in `dir`.
+    pub fn text(&self, dir: &Path) -> String {
+        let dir = dir.display();
+        let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
+        let (server, cache): (String, String) = (lines(&self.server), lines(&self.cache));
+        let checkpoint = if cache.contains("checkpoint") { "" } else { "checkpoint = \"500ms\"\n" };
+        let volume = format!("{}MiB", self.volume_mib.unwrap_or(256));
+        let sites = self.sites.join("\n");
+        format!(
+            "[server]
+workers = 2
+{server}
+[[listen]]
+addr = \"127.0.0.1:0\"
+
+[admin]
+addr = \"127.0.0.1:0\"
+
+[cache]
+volumes = [{{ path = \"{dir}/volume\", size = \"{volume}\" }}]
+slice = \"1MiB\"
+{checkpoint}{cache}
+[guard]
+interfaces = []
+
+[log]
+access = \"{dir}/access.log\"
+format = \"json\"
+level = \"info\"
+
+{sites}"
+        )
+    }
+}

@@ -1,0 +1,10 @@
+//! The kernel program and its maps on a real kernel: packet tables through `BPF_PROG_TEST_RUN`,
+//! pins across restarts, and a story on a veth pair. Needs root; what cannot run says why.
+
+mod bpffs;
+mod capture;
+mod frames;
+mod netns;
+mod pins;
+mod veth;
+mod xdp_table;

@@ -1,0 +1,101 @@
+//! `cargo xtask test`: everything CI runs.
+
+use anyhow::Result;
+
+use crate::ebpf::{self, Built};
+use crate::report::{Stages, Verdict, run_tests};
+use crate::{apt, build, sh};
+
+/// What the whole-node stories use, by package and program.
+pub const TOOLS: [(&str, &str); 8] = [
+    ("nginx", "nginx"),
+    ("curl", "curl"),
+    ("wget", "wget"),
+    ("aria2", "aria2c"),
+    ("bpftool", "bpftool"),
+    ("iproute2", "ip"),
+    ("tcpdump", "tcpdump"),
+    ("strace", "strace"),
+];
+
+/// Runs every stage, whatever the ones before it said, and sums up.
+pub fn test(install: bool, filters: &[String]) -> Result<()> {
+    let mut stages = Stages::default();
+    stages.stage("install", || Ok(tools(install)));
+    stages.stage("ebpf", || kernel_program(install));
+    if filters.is_empty() {
+        stages.stage("fmt", || checked(&format, "fmt", "rustfmt", install));
+        stages.stage("clippy", || checked(&lint, "clippy", "clippy", install));
+    }
+    stages.stage("build", || build::node(false).map(|_| Verdict::Passed));
+    let built = !stages.failed("build");
+    stages.stage("test", || {
+        if built { tests(filters) } else { Ok(Verdict::Skipped("no node".to_owned())) }
+    });
+    stages.finish()
+}
+
+fn tools(install: bool) -> Verdict {
+    let absent = || TOOLS.iter().filter(|(_, program)| sh::find(program).is_none());
+    let packages: Vec<&str> = absent().map(|(package, _)| *package).collect();
+    if packages.is_empty() {
+        return Verdict::Passed;
+    }
+    let installed = if install { apt::install(&packages) } else { Ok(()) };
+    if let Err(error) = &installed {
+        println!("{error:#}");
+    }
+    let still: Vec<&str> = absent().map(|(_, program)| *program).collect();
+    match still.is_empty() {
+        true => Verdict::Passed,
+        false => Verdict::Skipped(format!("tests that need them will skip: {}", still.join(" "))),
+    }
+}
+
+fn kernel_program(install: bool) -> Result<Verdict> {
+    Ok(match ebpf::build(install)? {
+        Built::At(_) => Verdict::Passed,
+        Built::Without(why) => Verdict::Skipped(format!("guard off: {why}")),
+    })
+}
+
+/// Runs `check` when cargo has `subcommand`, which rustup's `component` brings.
+fn checked(
+    check: &dyn Fn() -> Result<()>,
+    subcommand: &str,
+    component: &str,
+    install: bool,
+) -> Result<Verdict> {
+    let present = || sh::read(&mut sh::cargo([subcommand, "--version"])).is_ok();
+    if !present() && install {
+        let mut rustup = std::process::Command::new("rustup");
+        if let Err(error) = sh::run(rustup.args(["component", "add", component])) {
+            println!("{error:#}");
+        }
+    }
+    if !present() {
+        return Ok(Verdict::Skipped(format!(
+            "no cargo {subcommand}: rustup component add {component}"
+        )));
+    }
+    check().map(|()| Verdict::Passed)
+}
+
+fn format() -> Result<()> {
+    sh::run(&mut sh::cargo(["fmt", "--all", "--check"]))?;
+    // The kernel program is no member of the workspace.
+    sh::run(&mut sh::cargo(["fmt", "--manifest-path", "ebpf/Cargo.toml", "--check"]))
+}
+
+fn lint() -> Result<()> {
+    sh::run(&mut sh::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn tests(filters: &[String]) -> Result<Verdict> {
+    let mut cargo = sh::cargo(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    cargo.args(filters);
+    cargo.env("EDGE_BIN", sh::cargo_target().join("debug/edge"));
+    cargo.env("PATH", sh::path_with_admin_dirs());
+    println!("$ cargo test --workspace {}", filters.join(" "));
+    run_tests(&mut cargo)
+}
