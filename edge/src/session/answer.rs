@@ -25,7 +25,7 @@ enum Part {
     /// `start .. end`
     Range(u64, u64),
     /// Several.
-    Ranges(Resolved),
+    Ranges(Box<Resolved>),
     /// None of those asked for exist.
     Unsatisfiable,
 }
@@ -141,7 +141,7 @@ fn part(head: &RequestHead<'_>, object: &Object, validators: &Validators<'_>) ->
     match ranges.resolve(len) {
         Ok(resolved) => match resolved.single() {
             Some(only) => Part::Range(only.start, only.end),
-            None => Part::Ranges(resolved),
+            None => Part::Ranges(Box::new(resolved)),
         },
         Err(_) => Part::Unsatisfiable,
     }
