@@ -61,6 +61,9 @@ pub const TTL_MAX_MS: u64 = 99_999_999_000;
 pub const SLICE_BLOCKS: u32 = 64;
 /// Objects' heads kept in memory.
 pub const OBJECTS_IN_MEMORY_MAX: usize = 65_536;
+/// Largest whole object that is kept in memory and sent from there: up to here copying is cheaper
+/// than the calls that avoid it.
+pub const SMALL_OBJECT_MAX_BYTES: u64 = 16 * 1024;
 /// Largest body kept in memory with its head (error pages, redirects).
 pub const MEMORY_BODY_MAX_BYTES: usize = 64 * 1024;
 /// Longest object that is stored; longer ones (or an origin that lies) pass through.

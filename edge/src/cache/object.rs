@@ -28,6 +28,8 @@ pub enum Body {
         file: Arc<File>,
         /// Bytes.
         len: u64,
+        /// All of them, when they are few ([`crate::limits::SMALL_OBJECT_MAX_BYTES`]).
+        content: Option<bytes::Bytes>,
     },
     /// Slices on a volume, some of them perhaps missing or being filled.
     Slices(Arc<Slices>),

@@ -191,7 +191,7 @@ fn is_held(object: &Arc<Object>) -> bool {
 fn cost_bytes(object: &Object) -> usize {
     let meta = &object.meta;
     let body = match &object.body {
-        Body::Memory(bytes) => bytes.len(),
+        Body::File { content: Some(bytes), .. } | Body::Memory(bytes) => bytes.len(),
         _ => 0,
     };
     let etag = meta.etag.as_ref().map_or(0, |etag| etag.len());

@@ -103,10 +103,12 @@ impl Cache {
             return Read::End;
         }
         match &object.body {
+            Body::File { content: Some(bytes), .. } | Body::Memory(bytes) => {
+                Read::Bytes(bytes.slice(offset as usize..end as usize))
+            }
             Body::File { file, .. } => {
                 Read::Span(Span::of_file(file.clone(), offset, end - offset))
             }
-            Body::Memory(bytes) => Read::Bytes(bytes.slice(offset as usize..end as usize)),
             Body::Slices(slices) => self.read_slices(slices, offset, end),
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::cache::{Body, Cache, FillError, Meta, Object};
 use crate::clock::Now;
 use crate::http::mime;
 use crate::http::path::safe_relative;
+use crate::limits::SMALL_OBJECT_MAX_BYTES;
 use crate::metrics::Outcome;
 use crate::session::Demand;
 use crate::session::demand::Want;
@@ -42,11 +44,22 @@ pub fn open(
     let before = stale.as_ref().filter(|stale| stale.meta.etag == meta.etag);
     let (body, outcome) = match before.map(|before| &before.body) {
         Some(body @ Body::File { .. }) => (body.clone(), Outcome::Hit),
-        _ => (Body::File { file: Arc::new(file), len: stat.len }, Outcome::Miss),
+        _ => (whole(file, stat.len), Outcome::Miss),
     };
     let object = Arc::new(Object { key: *key, meta, body });
     cache.insert(object.clone(), now);
     Ok((object, outcome))
+}
+
+/// An open file as a body; a short one is read at once.
+fn whole(file: File, len: u64) -> Body {
+    let mut content = None;
+    if len <= SMALL_OBJECT_MAX_BYTES {
+        let mut bytes = vec![0; len as usize];
+        // One that shrinks at this moment is sent as a file, and cut where it ends.
+        content = file.read_exact_at(&mut bytes, 0).is_ok().then(|| bytes.into());
+    }
+    Body::File { file: Arc::new(file), len, content }
 }
 
 /// The path of the file beneath the root; a path that ends in `/` names the directory's index.

@@ -1,7 +1,7 @@
 //! What to do with an answer.
 
 use super::{Ask, ContentRange, Head, version};
-use crate::limits::{MEMORY_BODY_MAX_BYTES, OBJECT_MAX_BYTES};
+use crate::limits::{MEMORY_BODY_MAX_BYTES, OBJECT_MAX_BYTES, SMALL_OBJECT_MAX_BYTES};
 
 /// See [`judge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ fn judge_part(ask: &Ask, head: &Head, storable: bool) -> Verdict {
 fn judge_whole(ask: &Ask, head: &Head) -> Verdict {
     match head.content_length {
         Some(0) => Verdict::Keep,
+        Some(len) if len <= SMALL_OBJECT_MAX_BYTES && !ask.head_only => Verdict::Keep,
         Some(len) if len > OBJECT_MAX_BYTES => Verdict::Pass,
         // Its body is fetched later, and could not be told to be the same.
         len if ask.head_only && (len.is_none() || !version::names_one(head)) => Verdict::Pass,
@@ -106,7 +107,9 @@ mod tests {
         let whole = |len: Option<u64>| Verdict::Store(Part { start: 0, end: len, len });
         let plain = Ask::default();
         let rows = [
-            (head(200, "", "100", ""), true, whole(Some(100))),
+            (head(200, "", "20000", ""), true, whole(Some(20_000))),
+            // Short ones are kept whole, with their heads.
+            (head(200, "", "100", ""), true, Verdict::Keep),
             (head(200, "", "", ""), true, whole(None)),
             (head(200, "", "0", ""), true, Verdict::Keep),
             (head(200, "", "18446744073709551615", ""), true, Verdict::Pass),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SendFlags, Shutdown, sockopt};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 
 use super::op::OpKind;
 use super::{Buffer, Event, Io, OpId, Pipe, Ring, Socket};
@@ -85,10 +85,17 @@ impl Io for Ring {
         self.buffers.recycle(buffer);
     }
 
-    fn send(&mut self, socket: &Socket, bytes: &[u8], more: bool) -> io::Result<usize> {
+    fn send(&mut self, socket: &Socket, pieces: [&[u8]; 2], more: bool) -> io::Result<usize> {
         let mut flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         flags.set(SendFlags::MORE, more);
-        Ok(rustix::net::send(socket, bytes, flags)?)
+        match pieces {
+            [only, []] | [[], only] => Ok(rustix::net::send(socket, only, flags)?),
+            [first, second] => {
+                let pieces = [io::IoSlice::new(first), io::IoSlice::new(second)];
+                let mut no_control = SendAncillaryBuffer::default();
+                Ok(rustix::net::sendmsg(socket, &pieces, &mut no_control, flags)?)
+            }
+        }
     }
 
     fn cork(&mut self, socket: &Socket, on: bool) {

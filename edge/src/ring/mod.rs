@@ -132,9 +132,9 @@ pub trait Io {
     /// Gives a buffer back to be received into.
     fn recycle(&mut self, buffer: Buffer);
 
-    /// Sends some of `bytes`; `more` says that further bytes follow at once. `WouldBlock` when the
-    /// socket takes none: see [`Io::await_writable`].
-    fn send(&mut self, socket: &Self::Socket, bytes: &[u8], more: bool) -> io::Result<usize>;
+    /// Sends some of two pieces, the second after the first; `more` says that further bytes follow
+    /// at once. `WouldBlock` when the socket takes none: see [`Io::await_writable`].
+    fn send(&mut self, socket: &Self::Socket, pieces: [&[u8]; 2], more: bool) -> io::Result<usize>;
     /// Holds partial segments back while on; lets them go when turned off.
     fn cork(&mut self, socket: &Self::Socket, on: bool);
 

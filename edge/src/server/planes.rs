@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ServerError;
 use crate::cache::Cache;
+use crate::clock::Now;
 use crate::config::Config;
 use crate::fill;
 use crate::limits;
@@ -83,8 +84,8 @@ impl Workers {
                     Ok(io) => io,
                     Err(error) => return drop(started.send(Err(error))),
                 };
-                let worker =
-                    Worker::new(Parts { index, io, listeners, shared, inbox, metrics, sink });
+                let parts = Parts { index, io, listeners, shared, inbox, metrics, sink };
+                let worker = Worker::new(parts, Now::read());
                 let _ = started.send(Ok(()));
                 drop(started);
                 if let Err(error) = worker.run() {

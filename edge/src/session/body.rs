@@ -138,10 +138,9 @@ impl Outgoing {
         self.ended = true;
     }
 
-    /// Literal bytes that go next.
-    pub(super) fn bytes(&self) -> &[u8] {
-        let text = &self.text[self.text_sent..];
-        if text.is_empty() { &self.literal } else { text }
+    /// Literal bytes that go next: text, then body.
+    pub(super) fn bytes(&self) -> [&[u8]; 2] {
+        [&self.text[self.text_sent..], &self.literal]
     }
 
     /// File bytes that go next.
@@ -178,10 +177,9 @@ impl Outgoing {
                 }
                 continue;
             }
-            return if self.text_sent < self.text.len() {
-                Next::Send { more: !idle }
-            } else if !self.literal.is_empty() {
-                Next::Send { more: self.has_framing_after() }
+            return if self.text_sent < self.text.len() || !self.literal.is_empty() {
+                let framing_after = !self.literal.is_empty() && self.has_framing_after();
+                Next::Send { more: self.span.is_some() || framing_after }
             } else if self.span.is_some() {
                 Next::File
             } else {

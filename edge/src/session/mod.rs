@@ -134,8 +134,8 @@ impl Session {
         }
     }
 
-    /// Literal bytes to send for [`Action::Send`].
-    pub fn bytes(&self) -> &[u8] {
+    /// Literal bytes to send for [`Action::Send`], in two pieces.
+    pub fn bytes(&self) -> [&[u8]; 2] {
         self.out.bytes()
     }
 

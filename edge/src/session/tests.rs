@@ -79,8 +79,9 @@ impl Rig {
         loop {
             match session.poll_action(&context) {
                 Action::Send { .. } => {
-                    let taken = session.bytes().len().min(step);
-                    out.extend_from_slice(&session.bytes()[..taken]);
+                    let literal = session.bytes().concat();
+                    let taken = literal.len().min(step);
+                    out.extend_from_slice(&literal[..taken]);
                     session.handle_sent(taken, true, self.now);
                 }
                 Action::File { .. } => {
@@ -151,7 +152,7 @@ fn meta(status: u16) -> Meta {
 fn file_object(content: &[u8]) -> Arc<Object> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
-    let body = Body::File { file: Arc::new(file), len: content.len() as u64 };
+    let body = Body::File { file: Arc::new(file), len: content.len() as u64, content: None };
     Arc::new(Object { key: Key([1, 1]), meta: meta(200), body })
 }
 

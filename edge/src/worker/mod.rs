@@ -104,10 +104,9 @@ pub struct Parts<I: Io> {
 }
 
 impl<I: Io> Worker<I> {
-    /// A worker that has accepted nobody yet.
-    pub fn new(parts: Parts<I>) -> Worker<I> {
+    /// A worker that has accepted nobody yet; its time begins at `now`.
+    pub fn new(parts: Parts<I>, now: Now) -> Worker<I> {
         let Parts { index, io, listeners, shared, inbox, metrics, sink } = parts;
-        let now = Now::read();
         let doors = listeners.into_iter();
         Worker {
             index,

@@ -51,7 +51,7 @@ fn object(cache: &Cache) -> Arc<Object> {
         key_text: "a.test /f".into(),
     };
     let key = KeyBuilder::new(cache.seed(), "a.test").part(b"/f").finish();
-    let body = Body::File { file: Arc::new(file), len: FILE_BYTES as u64 };
+    let body = Body::File { file: Arc::new(file), len: FILE_BYTES as u64, content: None };
     Arc::new(Object { key, meta, body })
 }
 
@@ -77,7 +77,7 @@ impl Rig {
             fills: vec![Arc::new(Mailbox::new(4).unwrap())],
             timeouts: Timeouts { head_ms: 1_000, idle_ms: 5_000, send_ms: 3_000, fill_ms: 4_000 },
         };
-        let worker = Worker::new(Parts {
+        let parts = Parts {
             index: 0,
             io,
             listeners: vec![listener],
@@ -85,7 +85,8 @@ impl Rig {
             inbox: inbox.clone(),
             metrics: Arc::default(),
             sink: log.sink(),
-        });
+        };
+        let worker = Worker::new(parts, START);
         Rig { worker, door, now: START, inbox, _log: log }
     }
 
@@ -216,7 +217,8 @@ fn clients_that_stall_reset_or_send_garbage_cost_nothing_lasting() {
         rig.settle();
         assert!(rig.worker.io.client_received(clients[0]).starts_with(b"HTTP/1.1 400 "));
         rig.pass_ms(1_500);
-        assert!(rig.worker.io.client_received(clients[1]).starts_with(b"HTTP/1.1 408 "));
+        let late = rig.worker.io.client_received(clients[1]);
+        assert!(late.starts_with(b"HTTP/1.1 408 "), "seed {seed}: {}", late.escape_ascii());
         // The stalled one, the idle one, the lingering ones: each has its time.
         for _ in 0..10 {
             rig.pass_ms(2_000);

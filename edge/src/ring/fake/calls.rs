@@ -107,7 +107,8 @@ impl Io for FakeRing {
         }
     }
 
-    fn send(&mut self, socket: &FakeSocket, bytes: &[u8], _more: bool) -> io::Result<usize> {
+    fn send(&mut self, socket: &FakeSocket, pieces: [&[u8]; 2], _more: bool) -> io::Result<usize> {
+        let bytes = pieces.concat();
         let sent = self.room(socket, bytes.len())?;
         self.open_conn(socket).outgoing.extend(&bytes[..sent]);
         Ok(sent)

@@ -103,7 +103,7 @@ fn a_calm_ring_has_no_faults() {
     assert_eq!(ring.bytes(&buffer), b"hello");
     assert_eq!(ring.buffers_out(), 1);
     ring.recycle(buffer);
-    assert_eq!(ring.send(&socket, b"world", false).unwrap(), 5);
+    assert_eq!(ring.send(&socket, [b"wor", b"ld"], false).unwrap(), 5);
     assert_eq!(ring.client_take(client), b"world");
     ring.close(socket);
     assert_eq!(ring.closed_while_armed(), 1);

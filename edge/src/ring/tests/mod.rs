@@ -69,7 +69,7 @@ fn is_cancelled(event: &Event<Socket>, op: OpId) -> bool {
 fn fill(ring: &mut Ring, socket: &Socket) -> usize {
     let mut sent = 0;
     loop {
-        match ring.send(socket, &[7; 65_536], false) {
+        match ring.send(socket, [&[7; 65_536], b""], false) {
             Ok(n) => sent += n,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return sent,
             Err(error) => panic!("{error}"),
@@ -184,7 +184,7 @@ fn a_full_socket_becomes_writable_when_it_is_read() {
     let event = event(&mut ring);
     assert!(matches!(event.kind, EventKind::Writable(Ok(()))));
     assert_eq!((event.token, event.op, event.more), (3, op, false));
-    assert!(ring.send(&socket, b"x", false).is_ok());
+    assert!(ring.send(&socket, [b"", b"x"], false).is_ok());
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_client_that_is_gone_is_an_error_and_no_signal() {
     let mut pipe = ring.pipe().unwrap();
     ring.fill_pipe(&file, 0, 10_000, &mut pipe).unwrap();
     drop(far);
-    assert_eq!(ring.send(&socket, b"x", false).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(ring.send(&socket, [b"", b"x"], false).unwrap_err().kind(), ErrorKind::BrokenPipe);
     assert_eq!(ring.sendfile(&socket, &file, 0, 9).unwrap_err().kind(), ErrorKind::BrokenPipe);
     let error = ring.drain_pipe(&mut pipe, &socket, false).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);

@@ -134,7 +134,7 @@ impl<I: Io> Conn<I> {
     fn step(&mut self, io: &mut I, file: &Arc<File>, file_len: usize) -> io::Result<Step> {
         let (offset, left) = (self.read as u64, file_len - self.read);
         if self.echoed < self.received.len() {
-            self.echoed += io.send(&self.socket, &self.received[self.echoed..], true)?;
+            self.echoed += io.send(&self.socket, [&self.received[self.echoed..], b""], true)?;
             return Ok(Step::Sent);
         }
         if let Some(pipe) = self.pipe.as_mut().filter(|pipe| io.pipe_len(pipe) > 0) {
