@@ -1,9 +1,9 @@
 //! The fill plane: threads that bring in from origins what the data plane misses.
 //!
-//! A worker leaves a [`Demand`] in the mailbox of the thread that [`route`] names and is answered
+//! A worker leaves a [`Demand`] in the mailbox of the thread that [`Demand::thread`] names and is answered
 //! through the demand's ticket. Demands for one key always meet on one thread, so single flight needs
 //! no lock. What a thread knows of its runtime is in `runtime`, of HTTP in `http`; bodies go to
-//! the cache through `pour` and to nobody else through `relay`.
+//! the cache through `body::Pour` and to nobody else through `relay`.
 #![forbid(unsafe_code)]
 
 mod background;
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cache::{Cache, Key};
+use crate::cache::Cache;
 use crate::mailbox::Mailbox;
 use crate::metrics::Counter;
 use crate::session::Demand;
@@ -59,7 +59,7 @@ pub struct FillMetrics {
     pub begun: Counter,
     /// Fills ended, well or not.
     pub ended: Counter,
-    /// Demands turned away because too much was going on.
+    /// Times too much was going on: a relay was refused, or a mailbox found to have overflowed.
     pub overloads: Counter,
     /// Objects found changed at the origin while they were filled.
     pub fenced: Counter,
@@ -103,11 +103,6 @@ impl Plane {
             background::checkpoint(&self.cache);
         }
     }
-}
-
-/// Which of `threads` threads the demands for `key` go to.
-pub fn route(key: Key, threads: usize) -> usize {
-    (key.0[0] % threads.max(1) as u64) as usize
 }
 
 /// Starts the plane's thread `index` (named `edge-fill-N`), which answers what is left in `mailbox`.
