@@ -73,11 +73,22 @@ impl Disk {
 
     /// A record is whole on the disk: the index may show it. A region that is being emptied takes no
     /// entry; asked under the shard's lock, so either this sees it or the emptying sees the entry.
-    pub fn publish(&self, reserved: &Reserved, header: &Header) {
+    /// Of two records of one slice (its object was forgotten, and opened again, during a fill) the one
+    /// with more in it is shown. Returns the record that was shown before.
+    pub fn publish(&self, reserved: &Reserved, header: &Header) -> Option<Stored> {
         let (key, place) = (header.entry_key(), reserved.place());
         let entry = Entry::new(key, header.kind, place, header.present, true);
         let condemned = &reserved.pin.pin().region().condemned;
-        self.index.insert_if(entry, |_| !condemned.load(Ordering::SeqCst));
+        let mut before = None;
+        self.index.insert_if(entry, |old| {
+            let other = old.filter(|old| old.place() != place);
+            before = other.and_then(|other| self.pinned(other));
+            let has_more = |other: &Entry| {
+                other.is_verified() && other.present.count_ones() > header.present.count_ones()
+            };
+            !condemned.load(Ordering::SeqCst) && !other.is_some_and(has_more)
+        });
+        before
     }
 
     /// Runs `store` on the volume of `key`; when that fails, on the next.
@@ -99,17 +110,16 @@ impl Disk {
         }
     }
 
+    /// Makes room for the claimed slice on the volume it will go to.
+    pub fn make_room(&self, claim: &Claim) -> Result<(), StoreError> {
+        let (key, need) = (claim.slice_key(), need_of(claim));
+        self.on_a_volume(key, |volume| volume.make_room(&self.index, need))
+    }
+
     /// A new record for the claimed slice, with a provisional header on the disk.
     pub fn begin_slice(&self, claim: &Claim) -> Result<Record, StoreError> {
-        let slices = claim.slices();
-        let slice_len = slices.slice_len(claim.index());
-        let key = slices.key().slice(slices.slice_generation(), claim.index());
-        let need = Need {
-            header_bytes: SLICE_HEADER_BYTES as u64,
-            data_bytes: slice_len,
-            data_align: PAGE_BYTES,
-        };
-        self.on_a_volume(key, |volume| {
+        let (slices, need) = (claim.slices(), need_of(claim));
+        self.on_a_volume(claim.slice_key(), |volume| {
             let reserved = volume.reserve(&self.index, need)?;
             let header = Header {
                 kind: Kind::Slice,
@@ -119,7 +129,7 @@ impl Disk {
                 key: slices.key(),
                 generation: slices.slice_generation(),
                 index: claim.index(),
-                slice_len: slice_len as u32,
+                slice_len: need.data_bytes as u32,
                 present: 0,
                 meta_len: 0,
                 body_len: 0,
@@ -131,5 +141,13 @@ impl Disk {
             volume.write(&header.encode_slice(&table), reserved.record_at)?;
             Ok(Record { reserved, header, table })
         })
+    }
+}
+
+fn need_of(claim: &Claim) -> Need {
+    Need {
+        header_bytes: SLICE_HEADER_BYTES as u64,
+        data_bytes: claim.slices().slice_len(claim.index()),
+        data_align: PAGE_BYTES,
     }
 }

@@ -106,7 +106,10 @@ impl Cache {
             };
             let record = [&header.encode()[..], &meta, body].concat();
             volume.write(&record, reserved.record_at)?;
-            self.disk.publish(&reserved, &header);
+            if let Some(before) = self.disk.publish(&reserved, &header) {
+                // It may outlive its successor, whose region may be emptied first.
+                bury(&before, object.key);
+            }
             Ok(())
         })
     }
@@ -120,11 +123,16 @@ impl Cache {
     fn forget_stored(&self, key: Key) {
         let Some(stored) = self.disk.stored(key, Kind::Head) else { return };
         let place = stored.place();
-        if self.disk.index.remove_if(key, |entry| entry.place() == place).is_some()
-            && let Err(error) = stored.pin.volume().bury(place.offset)
-        {
-            tracing::warn!(?key, %error, "a forgotten object may come back after a restart");
+        if self.disk.index.remove_if(key, |entry| entry.place() == place).is_some() {
+            bury(&stored, key);
         }
+    }
+}
+
+/// Marks a head as forgotten, for the next start.
+fn bury(stored: &Stored, key: Key) {
+    if let Err(error) = stored.pin.volume().bury(stored.record_at) {
+        tracing::warn!(?key, %error, "a forgotten object may come back after a restart");
     }
 }
 

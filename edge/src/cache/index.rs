@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::key::Key;
 use super::record::{Kind, RECORD_ALIGN};
 
-const SHARDS: usize = 256;
+/// Many, so that growing or copying one holds its lock for a moment only, whatever the size of all.
+const SHARD_BITS: u32 = 12;
+const SHARDS: usize = 1 << SHARD_BITS;
 const CAPACITY_MIN: usize = 16;
 const LOAD_MAX_PERCENT: usize = 85;
 
@@ -199,7 +201,7 @@ impl Index {
     }
 
     fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[(key.0[0] >> 56) as usize])
+        lock(&self.shards[(key.0[0] >> (64 - SHARD_BITS)) as usize])
     }
 }
 

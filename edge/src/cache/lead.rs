@@ -29,6 +29,10 @@ impl Cache {
     /// a block, moved up past blocks that are present). A slice on disk that was not verified since
     /// the start is verified here first. `Present` also for bodies that are not in slices, and at or
     /// past the end.
+    ///
+    /// Fails when no volume, nor memory in their place, has room: [`StoreError::NoRoom`] passes by
+    /// itself. The room is made here but taken by the first write, so a claim that comes to nothing
+    /// costs none.
     pub fn lead(&self, object: &Object, from: u64) -> Result<Lead, StoreError> {
         let Body::Slices(slices) = &object.body else { return Ok(Lead::Present) };
         if slices.len().is_some_and(|len| from >= len) {
@@ -88,14 +92,14 @@ impl Cache {
                 )));
             }
         }
+        self.disk.make_room(&claim)?;
         let run = from_block..blocks;
         Ok(Lead::Writer(SliceWriter::new(self.disk.clone(), claim, run, self.block_bytes())))
     }
 
     /// What the index has of the claimed slice; verified, or dropped.
     fn verified_slice(&self, claim: &Claim) -> Option<Stored> {
-        let slices = claim.slices();
-        let key = slices.key().slice(slices.slice_generation(), claim.index());
+        let key = claim.slice_key();
         let mut stored = self.disk.stored(key, Kind::Slice)?;
         if stored.is_verified {
             return Some(stored);
@@ -116,9 +120,7 @@ impl Cache {
     /// The record of a partly present slice, to be written on.
     fn resume(&self, claim: &Claim, stored: Stored) -> Option<Record> {
         let Some((mut header, table)) = read_slice_header(&stored, claim) else {
-            let slices = claim.slices();
-            let key = slices.key().slice(slices.slice_generation(), claim.index());
-            self.disk.drop_corrupt(key, stored.place());
+            self.disk.drop_corrupt(claim.slice_key(), stored.place());
             return None;
         };
         // A volume out of use takes no more bytes, and a body whose length became known since may

@@ -138,6 +138,11 @@ impl Slices {
         self.slice_generation
     }
 
+    /// What the index finds slice `index` by.
+    pub(super) fn slice_key(&self, index: u32) -> Key {
+        self.key.slice(self.slice_generation, index)
+    }
+
     /// The slice that `offset` is in; `None` beyond what an index can count.
     pub(super) fn index_of(&self, offset: u64) -> Option<u32> {
         u32::try_from(offset / self.slice_bytes).ok()
@@ -251,6 +256,10 @@ impl Claim {
 
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    pub fn slice_key(&self) -> Key {
+        self.slices.slice_key(self.index)
     }
 
     /// Bytes from object offset `start` on will stand at `at` in the pinned volume.

@@ -131,7 +131,7 @@ impl Cache {
     }
 
     fn read_stored(&self, slices: &Slices, index: u32, offset: u64, end: u64) -> Option<Span> {
-        let key = slices.key().slice(slices.slice_generation(), index);
+        let key = slices.slice_key(index);
         let block_bytes = self.block_bytes();
         let start = slices.start_of(index);
         let block = ((offset - start) / block_bytes) as u32;
@@ -192,7 +192,7 @@ impl Cache {
     pub fn distrust(&self, object: &Object, offset: u64) {
         let Body::Slices(slices) = &object.body else { return };
         let Some(index) = slices.index_of(offset) else { return };
-        let key = slices.key().slice(slices.slice_generation(), index);
+        let key = slices.slice_key(index);
         if self.disk.index.remove_if(key, |_| true).is_some() {
             self.disk.metrics.corrupt.add(1);
         }

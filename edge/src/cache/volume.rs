@@ -120,46 +120,65 @@ impl Volume {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Finds room for a record, making it if need be. The record's bytes read as zeros until written.
+    /// Takes room for a record, making it if need be. The bytes read as zeros until written.
     pub(super) fn reserve(
         self: &Arc<Self>,
         index: &Index,
         need: Need,
     ) -> Result<Reserved, StoreError> {
+        self.with_room(index, need, || self.reserve_open(need))
+    }
+
+    /// Makes room for a record without taking it, so that what stands in the way is known early.
+    pub(super) fn make_room(&self, index: &Index, need: Need) -> Result<(), StoreError> {
+        self.with_room(index, need, || self.fitting(&self.lists(), need).map(drop))
+    }
+
+    /// Tries `attempt` until it has something, with a new open region each time.
+    fn with_room<T>(
+        &self,
+        index: &Index,
+        need: Need,
+        attempt: impl Fn() -> Option<T>,
+    ) -> Result<T, StoreError> {
         let worst = need.header_bytes + need.data_bytes + need.data_align + RECORD_ALIGN;
         if worst > self.layout.region_bytes {
             return Err(StoreError::TooLarge { got: worst, max: self.layout.region_bytes });
         }
         loop {
-            if let Some(reserved) = self.reserve_open(need) {
-                return Ok(reserved);
+            if let Some(done) = attempt() {
+                return Ok(done);
             }
             let _rolling = self.rolling.lock().unwrap_or_else(PoisonError::into_inner);
             // Another may have rolled while this one waited.
-            if let Some(reserved) = self.reserve_open(need) {
-                return Ok(reserved);
+            if let Some(done) = attempt() {
+                return Ok(done);
             }
             self.roll(index)?;
         }
     }
 
-    fn reserve_open(self: &Arc<Self>, need: Need) -> Option<Reserved> {
-        let mut lists = self.lists();
+    /// The open region, and where in the volume record, data and the next record would begin.
+    fn fitting(&self, lists: &Lists, need: Need) -> Option<(u32, [u64; 3])> {
         let open = lists.open?;
         let region_at = self.layout.region_at(open);
         let record_at = region_at + u64::from(lists.used_bytes[open as usize]);
         let data_at = (record_at + need.header_bytes).next_multiple_of(need.data_align);
-        let end = (data_at + need.data_bytes).next_multiple_of(RECORD_ALIGN);
-        if end > region_at + self.layout.region_bytes {
-            return None;
-        }
-        lists.used_bytes[open as usize] = (end - region_at) as u32;
+        let next = (data_at + need.data_bytes).next_multiple_of(RECORD_ALIGN);
+        let fits = next <= region_at + self.layout.region_bytes;
+        fits.then_some((open, [record_at, data_at, next]))
+    }
+
+    fn reserve_open(self: &Arc<Self>, need: Need) -> Option<Reserved> {
+        let mut lists = self.lists();
+        let (open, [record_at, data_at, next]) = self.fitting(&lists, need)?;
+        lists.used_bytes[open as usize] = (next - self.layout.region_at(open)) as u32;
         Some(Reserved {
             // Under the lock: the region is open, nobody reclaims it.
             pin: WritePin::new(Pin::new(self, open)),
             record_at,
             data_at,
-            record_len: (end - record_at) as u32,
+            record_len: (next - record_at) as u32,
             sequence: self.region(open).sequence.load(Ordering::Acquire),
         })
     }

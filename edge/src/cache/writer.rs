@@ -78,8 +78,8 @@ impl SliceWriter {
     /// Writes as much of `bytes` as fits before [`SliceWriter::end`] (blocking `pwrite`), moves the
     /// watermark and wakes the readers it passed. Returns how many bytes were taken.
     ///
-    /// The first write takes room on a volume; [`StoreError::NoRoom`] passes by itself, and the same
-    /// write may be tried again. After another error the writer takes nothing more; what it wrote
+    /// The first write takes the room that the claim made; if others were faster and all is in use
+    /// now, it is [`StoreError::NoRoom`], and the same write may be tried again. After another error the writer takes nothing more; what it wrote
     /// before is kept.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
         let room = self.end_in_slice().saturating_sub(self.at);

@@ -191,6 +191,24 @@ fn the_slices_of_a_live_object_are_shared() {
 }
 
 #[test]
+fn of_two_fills_of_a_slice_the_fuller_is_shown() {
+    let node = Node::new();
+    for (first, second) in [(2, 5), (5, 2)] {
+        let name = format!("{first}");
+        let object = node.object(&name, 1, Some(SLICE));
+        let mut one = writer(&node, &object, 0);
+        write(&mut one, &object, first * BLOCK);
+        node.cache.forget(object.key);
+        let again = node.object(&name, 1, Some(SLICE));
+        node.fill(&again, 0, second * BLOCK);
+        one.finish().unwrap();
+        assert_eq!(node.read_checked(&again, 0, SLICE), 5 * BLOCK);
+        node.fill(&again, 0, SLICE);
+        assert_eq!(node.read_checked(&again, 0, SLICE), SLICE);
+    }
+}
+
+#[test]
 fn offsets_beyond_counting_are_refused() {
     let node = Node::new();
     let object = node.object("a", 1, Some(u64::MAX - 1));

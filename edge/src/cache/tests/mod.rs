@@ -6,5 +6,6 @@ mod histories;
 mod node;
 mod reclaim;
 mod restart;
+mod storms;
 
 use node::content;

@@ -1,9 +1,13 @@
 //! Making room.
 
+use std::io::Read as _;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 
 use super::node::{BLOCK, Node, SLICE, content};
 use crate::cache::{Lead, Read, StoreError};
+use crate::sys::pipe::PipeEnds;
+use crate::sys::splice;
 
 fn volume_slices(node: &Node) -> u64 {
     let usage = &node.cache.usage()[0];
@@ -66,11 +70,14 @@ fn when_all_is_held_there_is_no_room_and_it_passes() {
     let mut spans = Vec::new();
     let full = (0..volume_slices(&node) * 2).find_map(|number| {
         let object = node.object(&format!("o{number}"), 1, Some(SLICE));
-        let Lead::Writer(mut writer) = node.cache.lead(&object, 0).unwrap() else { panic!() };
-        if let Err(error) = writer.write(&content(&object, 0, SLICE)) {
-            return Some((object, error));
+        match node.cache.lead(&object, 0) {
+            Ok(Lead::Writer(mut writer)) => {
+                writer.write(&content(&object, 0, SLICE)).unwrap();
+                writer.finish().unwrap();
+            }
+            Ok(_) => panic!("nobody else fills"),
+            Err(error) => return Some((object, error)),
         }
-        writer.finish().unwrap();
         let Read::Span(span) = node.cache.read(&object, 0, SLICE) else { panic!() };
         spans.push((object, span));
         None
@@ -99,10 +106,8 @@ fn a_writer_whose_region_is_emptied_meanwhile_leaves_no_entry_behind() {
     let mut spans = Vec::new();
     for number in 0..volume_slices(&node) * 2 {
         let other = node.object(&format!("o{number}"), 1, Some(SLICE));
-        let Lead::Writer(mut writer) = node.cache.lead(&other, 0).unwrap() else { panic!() };
-        if writer.write(&content(&other, 0, SLICE)).is_err() {
-            break;
-        }
+        let Ok(Lead::Writer(mut writer)) = node.cache.lead(&other, 0) else { break };
+        writer.write(&content(&other, 0, SLICE)).unwrap();
         if let Read::Span(span) = node.cache.read(&other, 0, SLICE) {
             spans.push(span);
         }
@@ -157,4 +162,48 @@ fn objects_in_memory_are_bounded_in_bytes_and_those_in_use_stay() {
     assert!(
         matches!(node.cache.read(&back, 5, 10), Read::Bytes(bytes) if bytes[..] == BODY[5..10])
     );
+}
+
+/// A page that was spliced waits in the socket after its span is gone: see `region`.
+#[test]
+fn bytes_in_a_socket_outlive_their_region() {
+    let node = Node::new();
+    let object = node.object("sent", 1, Some(SLICE));
+    node.fill(&object, 0, SLICE);
+    let Read::Span(span) = node.cache.read(&object, 0, SLICE) else { panic!() };
+    let (near, mut far) = UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let pipe = PipeEnds::new(SLICE as usize).unwrap();
+    let piped = splice::file_to_pipe(&span.file, span.offset, &pipe.write, SLICE as usize).unwrap();
+    let half = piped / 2;
+    let sent = splice::pipe_to_socket(&pipe.read, &near, half, false).unwrap();
+    let place = (span.file.clone(), span.offset);
+    drop(span);
+    for number in 0..volume_slices(&node) * 3 {
+        let other = node.object(&format!("o{number}"), 1, Some(SLICE));
+        node.fill(&other, 0, SLICE);
+    }
+    let mut now = vec![0; sent];
+    place.0.read_exact_at(&mut now, place.1).unwrap();
+    assert!(now != content(&object, 0, sent as u64), "the place was written again");
+    let mut got = vec![0; sent];
+    far.read_exact(&mut got).unwrap();
+    assert!(got == content(&object, 0, sent as u64), "bytes changed in the socket");
+    // And those that wait in the pipe.
+    let rest = splice::pipe_to_socket(&pipe.read, &near, piped - sent, false).unwrap();
+    got.resize(rest, 0);
+    far.read_exact(&mut got).unwrap();
+    assert!(got == content(&object, sent as u64, rest as u64), "bytes changed in the pipe");
+}
+
+#[test]
+fn a_fill_that_comes_to_nothing_takes_no_room() {
+    let node = Node::new();
+    let kept = node.object("kept", 1, Some(SLICE));
+    node.fill(&kept, 0, SLICE);
+    for number in 0..volume_slices(&node) * 4 {
+        let object = node.object("other", 1, Some((number + 1) * SLICE));
+        assert!(matches!(node.cache.lead(&object, number * SLICE).unwrap(), Lead::Writer(_)));
+    }
+    assert_eq!(node.read_checked(&kept, 0, SLICE), SLICE);
 }
