@@ -1,0 +1,221 @@
+//! The connections of one generator thread, under one epoll.
+
+use std::net::TcpStream;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::time::Timespec;
+
+use super::{Load, Outcome, connect};
+
+/// A first read may copy this much; the rest of a body is discarded.
+const READ_BYTES: usize = 8 * 1024;
+/// Discarded per call at most.
+const DISCARD_BYTES: usize = 1 << 20;
+/// Reads of one connection before the others have theirs.
+const READS_A_TURN: usize = 8;
+const EVENTS: usize = 256;
+/// A turn ends after this even when nothing happens.
+const TURN: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+/// A server that breaks so many connections is not measured further.
+const ERRORS_MAX: u64 = 1_000;
+
+/// Connections and what came of them.
+pub struct Crowd<'l> {
+    load: &'l Load,
+    epoll: OwnedFd,
+    events: Vec<Event>,
+    clients: Vec<Client>,
+    scratch: Vec<u8>,
+    /// Counted since it was last replaced.
+    pub outcome: Outcome,
+}
+
+struct Client {
+    stream: TcpStream,
+    /// The next request's place in the list.
+    next: usize,
+    asked: Instant,
+    head: Vec<u8>,
+    /// Body bytes that are still to come; `None`: the head is.
+    missing: Option<u64>,
+}
+
+/// What an answer's head says.
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// Its own length.
+    pub len: usize,
+    /// The body's length.
+    pub body: u64,
+}
+
+impl<'l> Crowd<'l> {
+    /// Connects and asks for the first time.
+    pub fn connect(load: &'l Load, thread: usize, connections: usize) -> Result<Crowd<'l>> {
+        let mut crowd = Crowd {
+            load,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("could not make an epoll")?,
+            events: Vec::with_capacity(EVENTS),
+            clients: Vec::with_capacity(connections),
+            scratch: vec![0; DISCARD_BYTES],
+            outcome: Outcome::new(0.0),
+        };
+        for index in 0..connections {
+            let stream = connect(load.server)?;
+            // Primes, so that no two connections walk in step.
+            let next = thread * 7_919 + index * 104_729;
+            let asked = Instant::now();
+            crowd.clients.push(Client { stream, next, asked, head: Vec::new(), missing: None });
+            crowd.join(index)?;
+        }
+        Ok(crowd)
+    }
+
+    /// Handles what happened, or waits a little.
+    pub fn turn(&mut self) -> Result<()> {
+        self.events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&TURN)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => bail!("epoll failed: {error}"),
+        }
+        for at in 0..self.events.len() {
+            let index = self.events[at].data.u64() as usize;
+            if self.read(index).is_err() {
+                self.outcome.errors += 1;
+                if self.outcome.errors > ERRORS_MAX {
+                    bail!("{} broke more than {ERRORS_MAX} connections", self.load.server);
+                }
+                self.reconnect(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what there is, or a connection's share of it; an error is this connection's own.
+    fn read(&mut self, index: usize) -> Result<()> {
+        for _ in 0..READS_A_TURN {
+            let client = &mut self.clients[index];
+            let got = match client.missing {
+                None => recv(&client.stream, &mut self.scratch[..READ_BYTES], RecvFlags::DONTWAIT),
+                Some(missing) => {
+                    let len = missing.min(DISCARD_BYTES as u64) as usize;
+                    let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+                    recv(&client.stream, &mut self.scratch[..len], flags)
+                }
+            };
+            let got = match got {
+                Ok((_, 0)) => bail!("closed early"),
+                Ok((_, got)) => got,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => bail!(error),
+            };
+            let missing = match client.missing {
+                Some(missing) => missing,
+                None => {
+                    client.head.extend_from_slice(&self.scratch[..got]);
+                    let Some(head) = head_of(&client.head)? else { continue };
+                    if !matches!(head.status, 200 | 206) {
+                        bail!("status {}", head.status);
+                    }
+                    // What came with the head is taken off below.
+                    let early = client.head.len() - head.len;
+                    client.head.clear();
+                    self.outcome.bytes += early as u64;
+                    client.missing = Some(head.body - early as u64);
+                    if client.missing == Some(0) { 0 } else { continue }
+                }
+            };
+            let discarded = missing.min(got as u64);
+            self.outcome.bytes += discarded;
+            client.missing = Some(missing - discarded);
+            if client.missing == Some(0) {
+                return self.answered(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, index: usize) -> Result<()> {
+        let client = &mut self.clients[index];
+        self.outcome.requests += 1;
+        self.outcome.latency.add(client.asked.elapsed().as_nanos() as u64);
+        if self.load.churn { self.reconnect(index) } else { self.ask(index) }
+    }
+
+    fn reconnect(&mut self, index: usize) -> Result<()> {
+        // Latency of a connection of its own includes the handshake.
+        let asked = Instant::now();
+        let client = &mut self.clients[index];
+        // Closing the old one takes it out of the epoll.
+        client.stream = connect(self.load.server)?;
+        client.head.clear();
+        self.join(index)?;
+        self.clients[index].asked = asked;
+        Ok(())
+    }
+
+    fn join(&mut self, index: usize) -> Result<()> {
+        let stream = &self.clients[index].stream;
+        epoll::add(&self.epoll, stream, EventData::new_u64(index as u64), EventFlags::IN)
+            .context("could not watch a connection")?;
+        self.ask(index)
+    }
+
+    fn ask(&mut self, index: usize) -> Result<()> {
+        let client = &mut self.clients[index];
+        let request = &self.load.requests[client.next % self.load.requests.len()];
+        client.next += 1;
+        client.missing = None;
+        client.asked = Instant::now();
+        let sent = send(&client.stream, request, SendFlags::NOSIGNAL)?;
+        if sent < request.len() {
+            bail!("a request did not fit into an empty socket");
+        }
+        Ok(())
+    }
+}
+
+/// The head of an answer once it is there; chunked bodies are for none of the files measured here.
+pub fn head_of(bytes: &[u8]) -> Result<Option<Head>> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        if bytes.len() > READ_BYTES {
+            bail!("a head without end");
+        }
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(&bytes[..end]).context("a head that is no text")?;
+    let status = text.get(9..12).and_then(|code| code.parse().ok()).context("no status")?;
+    let body = text.split("\r\n").find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let body = body.context("an answer without Content-Length")?;
+    let early = (bytes.len() - end - 4) as u64;
+    if early > body {
+        bail!("more bytes than promised");
+    }
+    Ok(Some(Head { status, len: end + 4, body }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_and_broken_ones_refused() {
+        let head =
+            head_of(b"HTTP/1.1 206 Partial\r\ncontent-LENGTH: 5\r\n\r\nab").unwrap().unwrap();
+        assert_eq!((head.status, head.body), (206, 5));
+        assert!(head_of(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap().is_none());
+        assert!(head_of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert!(head_of(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab").is_err());
+        assert!(head_of(&[b'x'; READ_BYTES + 1]).is_err());
+    }
+}
