@@ -38,16 +38,17 @@ enum Kind {
 }
 
 use Contender::{
-    Caddy, Constant, Edge, EdgeCache, Lighttpd, Nginx, NginxCache, Splice, Squid, TokioUring,
-    Varnish,
+    Caddy, Constant, Edge, EdgeCache, EdgeOther, Lighttpd, Nginx, NginxCache, Splice, Squid,
+    TokioUring, Varnish,
 };
 
-const BULK: &[Contender] = &[Edge, EdgeCache, Nginx, Splice, Lighttpd, Caddy, Varnish, Squid];
+const BULK: &[Contender] =
+    &[Edge, EdgeCache, EdgeOther, Nginx, Splice, Lighttpd, Caddy, Varnish, Squid];
 const REQUESTS: &[Contender] =
-    &[Edge, EdgeCache, Nginx, Constant, TokioUring, Lighttpd, Caddy, Varnish, Squid];
-const FILES: &[Contender] = &[Edge, Nginx, Lighttpd, Caddy];
+    &[Edge, EdgeCache, EdgeOther, Nginx, Constant, TokioUring, Lighttpd, Caddy, Varnish, Squid];
+const FILES: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
 const CACHES: &[Contender] = &[Nginx, EdgeCache, NginxCache, Varnish, Squid];
-const IDLERS: &[Contender] = &[Edge, Nginx, Lighttpd, Caddy];
+const IDLERS: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
 
 /// Every case.
 pub const ALL: &[Case] = &[

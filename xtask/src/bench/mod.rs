@@ -73,7 +73,9 @@ fn measure(arguments: &Arguments, wanted: &[&'static cases::Case]) -> Result<()>
     let pace = Pace::new(arguments.quick, arguments.rounds);
     let mut report = Report::new(circumstances(&arena, &pace));
     for who in chosen(arguments, wanted).filter(|who| who.program().is_none()) {
-        report.absent(who);
+        if let Some(package) = who.package() {
+            report.absent(who, package);
+        }
     }
     let bar = indicatif::ProgressBar::new(0).with_style(
         indicatif::ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}")
@@ -121,7 +123,10 @@ fn list() {
     for who in Contender::all() {
         let state = match who.program() {
             Some(_) => "here".to_owned(),
-            None => format!("absent, package {}", who.package().unwrap_or("edge, will be built")),
+            None => match who.package() {
+                Some(package) => format!("absent, package {package}"),
+                None => "not built yet, or not named".to_owned(),
+            },
         };
         println!("  {:<18} {state}", who.name());
     }

@@ -266,8 +266,7 @@ impl Report {
     }
 
     /// Says that a contender is not here.
-    pub fn absent(&mut self, who: Contender) {
-        let package = who.package().unwrap_or("built by this command");
+    pub fn absent(&mut self, who: Contender, package: &str) {
         self.circumstances
             .push(format!("absent: {} (package {package}; `--install` installs it)", who.name()));
     }

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use super::arena::{Arena, COLD, chill, cold_name, heat, small_name};
 use super::cases::Case;
 use super::contenders::{Contender, Running};
+use super::load::check::check;
 use super::load::{self, Load, Outcome, get, slow};
 use super::report::{Metric, Table, Target, number};
 use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
@@ -144,6 +145,7 @@ pub fn idle(
     let setting = Setting { workers: 1, connections: count };
     let path = format!("/{}", small_name(4, 0));
     let (running, _) = start_all(arena, contenders, setting, &arena.small(4, 0)?, false)?;
+    prime(arena, &running)?;
     let mut rows = Vec::new();
     for it in &running {
         // What the first connections bring with them is not the price of one more.
@@ -175,6 +177,7 @@ pub fn syscalls(
     let setting = Setting { workers: 1, connections: 16 };
     let cores = Cores::share(arena, setting.workers);
     let (running, _) = start_all(arena, contenders, setting, &arena.small(4, 0)?, false)?;
+    prime(arena, &running)?;
     let strace = sh::find("strace").context("no strace here; package strace")?;
     let mut rows = Vec::new();
     for it in &running {
@@ -193,7 +196,8 @@ pub fn syscalls(
             requests: vec![get(&format!("/{}", small_name(4, 0)), None, false)],
             churn: false,
             warm_up: Duration::ZERO,
-            time: pace.time,
+            // Long enough for connecting to be lost among the requests.
+            time: pace.time.max(Duration::from_secs(2)),
         };
         let outcome = load::run(&load, || {});
         let id = rustix::process::Pid::from_child(&tracer);
@@ -214,6 +218,15 @@ pub fn syscalls(
     let header = ["contender", "calls a request", "most of them"];
     let note = "16 connections, 4 KiB; the tracer slows the server".to_owned();
     Ok(vec![Table::plain(case.name, note, &header, rows)])
+}
+
+/// Asks each for the small file, twice: fetched, then found.
+fn prime(arena: &Arena, running: &[Running]) -> Result<()> {
+    let (path, file) = (format!("/{}", small_name(4, 0)), arena.small(4, 0)?);
+    for it in running.iter().chain(running) {
+        check(it.address, &path, None, &file)?;
+    }
+    Ok(())
 }
 
 /// `name calls` lines of strace's summary.

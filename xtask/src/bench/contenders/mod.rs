@@ -15,6 +15,8 @@ use crate::sh;
 
 mod configs;
 
+/// Where [`Contender::EdgeOther`] is; absolute.
+const OTHER: &str = "EDGE_BENCH_OTHER";
 /// A server comes up within this time, and ends within it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -25,6 +27,8 @@ pub enum Contender {
     Edge,
     /// The node, serving from its volume what it fetched from an origin
     EdgeCache,
+    /// Another build of the node, at EDGE_BENCH_OTHER, as edge is: what a change is worth
+    EdgeOther,
     /// nginx: sendfile, tcp_nopush, open_file_cache, reuseport
     Nginx,
     /// nginx: the same and proxy_cache
@@ -107,6 +111,7 @@ impl Contender {
             Contender::Edge | Contender::EdgeCache => {
                 Some(sh::cargo_target().join("release/edge")).filter(|binary| binary.is_file())
             }
+            Contender::EdgeOther => std::env::var_os(OTHER).map(PathBuf::from),
             Contender::Splice | Contender::Constant | Contender::TokioUring => {
                 std::env::current_exe().ok()
             }
@@ -150,7 +155,7 @@ impl Contender {
             Ok::<_, anyhow::Error>(path)
         };
         match self {
-            Contender::Edge | Contender::EdgeCache => {
+            Contender::Edge | Contender::EdgeCache | Contender::EdgeOther => {
                 let path = config(configs::edge(self, start, address, room)?)?;
                 command.args(["serve", "--config"]).arg(path);
             }

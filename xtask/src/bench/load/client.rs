@@ -1,6 +1,6 @@
 //! The connections of one generator thread, under one epoll.
 
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -8,10 +8,12 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with, sockopt,
+};
 use rustix::time::Timespec;
 
-use super::{Load, Outcome, connect};
+use super::{Load, Outcome};
 
 /// A first read may copy this much; the rest of a body is discarded.
 const READ_BYTES: usize = 8 * 1024;
@@ -37,7 +39,9 @@ pub struct Crowd<'l> {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: OwnedFd,
+    /// The handshake is under way, nothing was asked.
+    connecting: bool,
     /// The next request's place in the list.
     next: usize,
     asked: Instant,
@@ -68,11 +72,18 @@ impl<'l> Crowd<'l> {
             outcome: Outcome::new(0.0),
         };
         for index in 0..connections {
-            let stream = connect(load.server)?;
+            let stream = begin(load.server)?;
             // Primes, so that no two connections walk in step.
             let next = thread * 7_919 + index * 104_729;
             let asked = Instant::now();
-            crowd.clients.push(Client { stream, next, asked, head: Vec::new(), missing: None });
+            crowd.clients.push(Client {
+                stream,
+                connecting: true,
+                next,
+                asked,
+                head: Vec::new(),
+                missing: None,
+            });
             crowd.join(index)?;
         }
         Ok(crowd)
@@ -100,6 +111,9 @@ impl<'l> Crowd<'l> {
 
     /// Reads what there is, or a connection's share of it; an error is this connection's own.
     fn read(&mut self, index: usize) -> Result<()> {
+        if self.clients[index].connecting {
+            return self.connected(index);
+        }
         for _ in 0..READS_A_TURN {
             let client = &mut self.clients[index];
             let got = match client.missing {
@@ -150,22 +164,36 @@ impl<'l> Crowd<'l> {
     }
 
     fn reconnect(&mut self, index: usize) -> Result<()> {
-        // Latency of a connection of its own includes the handshake.
         let asked = Instant::now();
         let client = &mut self.clients[index];
         // Closing the old one takes it out of the epoll.
-        client.stream = connect(self.load.server)?;
+        client.stream = begin(self.load.server)?;
+        client.connecting = true;
         client.head.clear();
-        self.join(index)?;
-        self.clients[index].asked = asked;
-        Ok(())
+        client.asked = asked;
+        self.join(index)
     }
 
     fn join(&mut self, index: usize) -> Result<()> {
-        let stream = &self.clients[index].stream;
-        epoll::add(&self.epoll, stream, EventData::new_u64(index as u64), EventFlags::IN)
+        let data = EventData::new_u64(index as u64);
+        epoll::add(&self.epoll, &self.clients[index].stream, data, EventFlags::OUT)
+            .context("could not watch a connection")
+    }
+
+    fn connected(&mut self, index: usize) -> Result<()> {
+        let client = &mut self.clients[index];
+        sockopt::socket_error(&client.stream)??;
+        client.connecting = false;
+        let data = EventData::new_u64(index as u64);
+        epoll::modify(&self.epoll, &client.stream, data, EventFlags::IN)
             .context("could not watch a connection")?;
-        self.ask(index)
+        let asked = client.asked;
+        self.ask(index)?;
+        if self.load.churn {
+            // The handshake counts.
+            self.clients[index].asked = asked;
+        }
+        Ok(())
     }
 
     fn ask(&mut self, index: usize) -> Result<()> {
@@ -179,6 +207,18 @@ impl<'l> Crowd<'l> {
             bail!("a request did not fit into an empty socket");
         }
         Ok(())
+    }
+}
+
+/// A connection whose handshake is under way: waiting for it here would stop all others.
+fn begin(server: SocketAddr) -> Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+        .context("could not make a socket")?;
+    sockopt::set_tcp_nodelay(&socket, true).context("could not set TCP_NODELAY")?;
+    match rustix::net::connect(&socket, &server) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => bail!("could not connect to {server}: {error}"),
     }
 }
 
