@@ -114,13 +114,12 @@ pub fn squid(start: &Start<'_>, address: SocketAddr, room: &Path) -> Result<Stri
     Ok(format!(
         "http_port {address} accel defaultsite=bench no-vhost\n\
          cache_peer {} parent {} 0 no-query originserver\n\
-         http_access allow all\ncache_mem 512 MB\nmaximum_object_size_in_memory 1 MB\n\
-         maximum_object_size 4 GB\ncache_dir rock {room} 3000 max-size=2147483648\n\
+         http_access allow all\ncache_mem 3 GB\nmaximum_object_size_in_memory 2 GB\n\
+         maximum_object_size 2 GB\n\
          access_log stdio:{room}/access.log combined\ncache_log {room}/cache.log\n\
          pid_filename {room}/pid\ncoredump_dir {room}\nrefresh_pattern . 60 100% 60\n\
-         cache_effective_user {}\n",
+         shutdown_lifetime 0 seconds\n",
         origin.ip(),
         origin.port(),
-        if host::is_root() { "root" } else { "nobody" },
     ))
 }

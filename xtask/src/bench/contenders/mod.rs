@@ -1,6 +1,7 @@
 //! Who is measured: how each is configured, started, and ended.
 
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ pub enum Contender {
     Caddy,
     /// Varnish, with its cache in memory
     Varnish,
-    /// Squid, with its cache on disk
+    /// Squid, with its cache in memory
     Squid,
     /// Limit: a bare splice loop
     Splice,
@@ -177,7 +178,12 @@ impl Contender {
                 command.arg("-b").arg(origin(start)?.to_string()).arg("-n").arg(room);
             }
             Contender::Squid => {
+                // It leaves root for a user of its own, who writes here.
+                let everybody = std::fs::Permissions::from_mode(0o777);
+                std::fs::set_permissions(room, everybody).context("could not open a directory")?;
                 let path = config(configs::squid(start, address, room)?)?;
+                // A service of its own: shared memory is named after it.
+                command.args(["-n", &format!("bench{}", address.port())]);
                 command.args(["-N", "-d", "1", "-f"]).arg(path);
             }
             Contender::Splice | Contender::Constant | Contender::TokioUring => {
