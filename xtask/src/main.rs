@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod apt;
+mod bench;
 mod build;
 mod dist;
 mod doctor;
@@ -52,6 +53,11 @@ enum Task {
         /// Parts of test names
         filters: Vec<String>,
     },
+    /// Measure edge against nginx and others: target/bench/report.md, report.json, *.svg
+    Bench(bench::Arguments),
+    /// One of the benchmark's own servers, started by `bench`
+    #[command(hide = true)]
+    BenchLimit(bench::limits::Arguments),
     /// What this host can do, what it lacks, and the cure
     Doctor,
     /// Pack binary, unit file and example configuration: target/dist/edge-VERSION-ARCH-linux.tar.gz
@@ -64,6 +70,8 @@ fn main() -> ExitCode {
         Task::Ebpf { no_install } => ebpf::command(!no_install),
         Task::Run { no_install, serve } => run::run(!no_install, &serve),
         Task::Test { no_install, filters } => test::test(!no_install, &filters),
+        Task::Bench(arguments) => bench::bench(&arguments),
+        Task::BenchLimit(arguments) => bench::limits::serve(&arguments),
         Task::Doctor => doctor::doctor(),
         Task::Dist => dist::dist(),
     };

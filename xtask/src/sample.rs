@@ -44,7 +44,7 @@ fn page() -> String {
 }
 
 /// Writes `bytes` bytes that no compression shortens and that are the same every time.
-fn fill(path: &Path, bytes: u64, seed: u64) -> Result<()> {
+pub fn fill(path: &Path, bytes: u64, seed: u64) -> Result<()> {
     if fs::metadata(path).is_ok_and(|there| there.len() == bytes) {
         return Ok(());
     }

@@ -1,0 +1,237 @@
+//! What is measured.
+
+use anyhow::{Result, bail};
+use indicatif::ProgressBar;
+
+use super::arena::{Arena, LARGE, SMALL_FILES, heat, small_name};
+use super::contenders::{Contender, Running};
+use super::load::{Load, check::check, get};
+use super::report::{Metric, Table, Target};
+use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
+use super::special;
+
+/// A question to the contenders.
+pub struct Case {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Who can answer it.
+    pub contenders: &'static [Contender],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// One large file, whole
+    Large,
+    /// Random 1 MiB ranges of it
+    Ranges,
+    /// Files of so many KiB
+    Small(u64),
+    /// 4 KiB, each on a connection of its own
+    Churn,
+    Cold,
+    Miss,
+    Idle,
+    Syscalls,
+}
+
+use Contender::{
+    Caddy, Constant, Edge, EdgeCache, EdgeOther, Lighttpd, Nginx, NginxCache, Splice, Squid,
+    TokioUring, Varnish,
+};
+
+const BULK: &[Contender] =
+    &[Edge, EdgeCache, EdgeOther, Nginx, Splice, Lighttpd, Caddy, Varnish, Squid];
+const REQUESTS: &[Contender] =
+    &[Edge, EdgeCache, EdgeOther, Nginx, Constant, TokioUring, Lighttpd, Caddy, Varnish, Squid];
+const FILES: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
+const CACHES: &[Contender] = &[Nginx, EdgeCache, NginxCache, Varnish, Squid];
+const IDLERS: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
+
+/// Every case.
+pub const ALL: &[Case] = &[
+    case("hot-large", "1 GiB from the page cache, again and again", BULK, Kind::Large),
+    case("hot-ranges", "random 1 MiB ranges of 1 GiB, 64 connections", BULK, Kind::Ranges),
+    case("small-1k", "1 KiB from memory", REQUESTS, Kind::Small(1)),
+    case("small-4k", "4 KiB from memory", REQUESTS, Kind::Small(4)),
+    case("small-16k", "16 KiB from memory", REQUESTS, Kind::Small(16)),
+    case("small-64k", "64 KiB from memory", REQUESTS, Kind::Small(64)),
+    case(
+        "cold-beside-small",
+        "hot 4 KiB while 256 MiB files come from the disk",
+        FILES,
+        Kind::Cold,
+    ),
+    case("miss", "a 256 MiB object nobody has, to one client", CACHES, Kind::Miss),
+    case("churn", "connect, one 4 KiB request, close", REQUESTS, Kind::Churn),
+    case("idle", "connections that had one answer and stay", IDLERS, Kind::Idle),
+    case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
+];
+
+const fn case(
+    name: &'static str,
+    about: &'static str,
+    contenders: &'static [Contender],
+    kind: Kind,
+) -> Case {
+    Case { name, about, contenders, kind }
+}
+
+/// The cases named, or all.
+pub fn wanted(names: &[String]) -> Result<Vec<&'static Case>> {
+    if names.is_empty() {
+        return Ok(ALL.iter().collect());
+    }
+    let find = |name: &String| match ALL.iter().find(|case| case.name == name) {
+        Some(case) => Ok(case),
+        None => bail!("no case `{name}`; `cargo xtask bench --list` names them"),
+    };
+    names.iter().map(find).collect()
+}
+
+impl Case {
+    /// Measures it in all its settings.
+    pub fn run(
+        &self,
+        arena: &Arena,
+        pace: &Pace,
+        contenders: &[Contender],
+        bar: &ProgressBar,
+    ) -> Result<Vec<Table>> {
+        match self.kind {
+            Kind::Cold => special::cold(self, arena, pace, contenders, bar),
+            Kind::Miss => special::miss(self, arena, pace, contenders, bar),
+            Kind::Idle => special::idle(self, arena, pace, contenders),
+            Kind::Syscalls => special::syscalls(self, arena, pace, contenders),
+            _ => {
+                let settings = self.settings(pace);
+                settings
+                    .into_iter()
+                    .map(|at| self.loaded(arena, pace, contenders, at, bar))
+                    .collect()
+            }
+        }
+    }
+
+    fn settings(&self, pace: &Pace) -> Vec<Setting> {
+        let table: &[(usize, usize)] = match (self.kind, pace.quick) {
+            (Kind::Large, false) => &[(1, 1), (1, 8), (1, 64), (2, 8), (2, 64)],
+            (Kind::Large, true) => &[(1, 8), (2, 64)],
+            (Kind::Ranges, _) => &[(2, 64)],
+            (Kind::Churn, _) => &[(1, 16)],
+            (_, false) => &[(1, 16), (1, 64), (2, 64)],
+            (_, true) => &[(1, 64)],
+        };
+        table.iter().map(|&(workers, connections)| Setting { workers, connections }).collect()
+    }
+
+    /// Rounds of closed loops.
+    fn loaded(
+        &self,
+        arena: &Arena,
+        pace: &Pace,
+        contenders: &[Contender],
+        setting: Setting,
+        bar: &ProgressBar,
+    ) -> Result<Table> {
+        let asked = Asked::make(arena, self.kind)?;
+        let (running, _origin) = start_all(arena, contenders, setting, &asked.files[0].1, false)?;
+        let cores = Cores::share(arena, setting.workers);
+        for it in &running {
+            asked.prime(it, self.kind)?;
+        }
+        let series = rounds(pace, &running, bar, |it| {
+            let load = Load {
+                server: it.address,
+                connections: setting.connections,
+                cores: cores.generator.clone(),
+                requests: asked.requests.clone(),
+                churn: matches!(self.kind, Kind::Churn),
+                warm_up: pace.warm_up,
+                time: pace.time,
+            };
+            Sample::take(it, &load, &cores)
+        })?;
+        Ok(Table::new(self.name, setting, &cores, series, Nginx, self.targets(setting)))
+    }
+
+    fn targets(&self, setting: Setting) -> Vec<Target> {
+        use Metric::{CpuPerGb, CpuPerRequest, Throughput};
+        let to = |metric, ratio| Target { metric, ratio, against: Nginx };
+        match (self.kind, setting.workers) {
+            (Kind::Large, 1) => {
+                vec![to(CpuPerGb, 0.90), Target { metric: CpuPerGb, ratio: 1.05, against: Splice }]
+            }
+            (Kind::Large, _) => vec![
+                to(CpuPerGb, 0.65),
+                to(Throughput, 1.30),
+                Target { metric: CpuPerGb, ratio: 1.05, against: Splice },
+            ],
+            (Kind::Ranges, _) => vec![to(CpuPerGb, 0.80)],
+            (Kind::Small(4), _) => vec![
+                to(CpuPerRequest, 0.62),
+                Target { metric: CpuPerRequest, ratio: 1.25, against: Constant },
+            ],
+            (Kind::Small(64), _) => vec![to(CpuPerRequest, 0.68)],
+            (Kind::Churn, _) => vec![to(CpuPerRequest, 0.80)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What clients ask for, and the files behind it.
+struct Asked {
+    files: Vec<(String, std::path::PathBuf)>,
+    requests: Vec<Vec<u8>>,
+}
+
+impl Asked {
+    fn make(arena: &Arena, kind: Kind) -> Result<Asked> {
+        let files = match kind {
+            Kind::Large | Kind::Ranges => vec![(format!("/{}", LARGE.0), arena.large()?)],
+            Kind::Small(kib) => small(arena, kib)?,
+            _ => small(arena, 4)?,
+        };
+        files.iter().try_for_each(|(_, file)| heat(file))?;
+        let whole = |close| files.iter().map(|(path, _)| get(path, None, close)).collect();
+        let requests = match kind {
+            Kind::Ranges => ranges().map(|range| get(&files[0].0, Some(range), false)).collect(),
+            Kind::Churn => whole(true),
+            _ => whole(false),
+        };
+        Ok(Asked { files, requests })
+    }
+
+    /// Brings everything into the server's caches, and checks what it sends.
+    fn prime(&self, it: &Running, kind: Kind) -> Result<()> {
+        for (path, file) in &self.files {
+            // Once to fetch it, once to be sure that what is kept is right too; limits have one file.
+            let constant = matches!(it.who, Constant | TokioUring);
+            let file = if constant { &self.files[0].1 } else { file };
+            check(it.address, path, None, file)?;
+            check(it.address, path, None, file)?;
+        }
+        if matches!(kind, Kind::Ranges) {
+            check(it.address, &self.files[0].0, ranges().next(), &self.files[0].1)?;
+        }
+        Ok(())
+    }
+}
+
+fn small(arena: &Arena, kib: u64) -> Result<Vec<(String, std::path::PathBuf)>> {
+    let one = |index| Ok((format!("/{}", small_name(kib, index)), arena.small(kib, index)?));
+    (0..SMALL_FILES).map(one).collect()
+}
+
+/// Ranges of 1 MiB that begin anywhere, the same every time.
+fn ranges() -> impl Iterator<Item = (u64, u64)> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..1024).map(move |_| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let start = (state >> 20) % (LARGE.1 - (1 << 20));
+        (start, start + (1 << 20))
+    })
+}

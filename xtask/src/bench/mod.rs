@@ -1,0 +1,160 @@
+//! `cargo xtask bench`: edge, nginx and others side by side on this machine.
+//!
+//! All contenders of a case run at once and are loaded one after the other, round by round, in an
+//! order that turns around; what is compared are medians of ratios within a round. CPU time is that
+//! of the server's processes, kernel workers included; the generator's does not count.
+
+use anyhow::{Context, Result, bail};
+
+mod arena;
+mod cases;
+mod contenders;
+pub mod limits;
+mod load;
+mod measure;
+mod plot;
+mod report;
+mod runs;
+mod special;
+
+use arena::Arena;
+use contenders::Contender;
+use report::Report;
+use runs::Pace;
+
+use crate::{apt, build, host};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Cases, all without any; see --list
+    cases: Vec<String>,
+    /// At most two minutes: fewer settings, fewer and shorter rounds
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each setting
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Who is measured, separated by commas; default: what the case names
+    #[arg(long, value_delimiter = ',')]
+    contenders: Vec<Contender>,
+    /// Install what is missing from Debian's packages
+    #[arg(long)]
+    install: bool,
+    /// Say what cases and contenders there are, and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// Measures and reports.
+pub fn bench(arguments: &Arguments) -> Result<()> {
+    if arguments.list {
+        list();
+        return Ok(());
+    }
+    let wanted = cases::wanted(&arguments.cases)?;
+    if arena::is_inside() {
+        return measure(arguments, &wanted);
+    }
+    if arguments.install {
+        let packages: Vec<_> = chosen(arguments, &wanted).filter_map(Contender::package).collect();
+        apt::install(&packages)?;
+    }
+    build::node(true)?;
+    let status = arena::enter()?;
+    if !status.success() {
+        bail!("the benchmark ended with {status}");
+    }
+    Ok(())
+}
+
+fn measure(arguments: &Arguments, wanted: &[&'static cases::Case]) -> Result<()> {
+    let arena = Arena::make()?;
+    let pace = Pace::new(arguments.quick, arguments.rounds);
+    let mut report = Report::new(circumstances(&arena, &pace));
+    for who in chosen(arguments, wanted).filter(|who| who.program().is_none()) {
+        if let Some(package) = who.package() {
+            report.absent(who, package);
+        }
+    }
+    let bar = indicatif::ProgressBar::new(0).with_style(
+        indicatif::ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}")
+            .context("a template that indicatif does not take")?,
+    );
+    for case in wanted {
+        let contenders = present(arguments, case);
+        bar.set_message(case.name);
+        match case.run(&arena, &pace, &contenders, &bar) {
+            Ok(tables) => tables.into_iter().for_each(|table| report.add(table)),
+            Err(error) => report.failed(case.name, &error),
+        }
+        // After each case: a benchmark that is ended early has not been for nothing.
+        report.write(&arena.dir)?;
+    }
+    bar.finish_and_clear();
+    println!("{}", report.markdown());
+    println!("written: target/bench/report.md, report.json, and a plot for each table");
+    Ok(())
+}
+
+/// Contenders that `case` is run with here.
+fn present(arguments: &Arguments, case: &cases::Case) -> Vec<Contender> {
+    let asked =
+        |who: &Contender| arguments.contenders.is_empty() || arguments.contenders.contains(who);
+    case.contenders.iter().copied().filter(asked).filter(|who| who.program().is_some()).collect()
+}
+
+fn chosen<'a>(
+    arguments: &'a Arguments,
+    wanted: &'a [&'static cases::Case],
+) -> impl Iterator<Item = Contender> + 'a {
+    Contender::all().filter(move |who| {
+        let asked = arguments.contenders.is_empty() || arguments.contenders.contains(who);
+        asked && wanted.iter().any(|case| case.contenders.contains(who))
+    })
+}
+
+fn list() {
+    println!("cases:");
+    for case in cases::ALL {
+        println!("  {:<18} {}", case.name, case.about);
+    }
+    println!("contenders:");
+    for who in Contender::all() {
+        let state = match who.program() {
+            Some(_) => "here".to_owned(),
+            None => match who.package() {
+                Some(package) => format!("absent, package {package}"),
+                None => "not built yet, or not named".to_owned(),
+            },
+        };
+        println!("  {:<18} {state}", who.name());
+    }
+}
+
+/// What was equal for all, and what the reader should know.
+fn circumstances(arena: &Arena, pace: &Pace) -> Vec<String> {
+    let network = match arena.is_own_network {
+        true => "a network namespace of its own",
+        false => "the host's network (no right to make a namespace)",
+    };
+    vec![
+        format!(
+            "Linux {}, {} cores, loopback in {network}, congestion control {}",
+            host::sysctl("kernel/osrelease").unwrap_or_default(),
+            arena.cores.len(),
+            arena.congestion
+        ),
+        format!(
+            "{} rounds of {:.1} s each, interleaved, order turned around every round; ratios are \
+             medians of the ratios within a round",
+            pace.rounds,
+            pace.time.as_secs_f64()
+        ),
+        "access log on (combined) and keep-alive for all but the limits; the kernel guard is off: \
+         loopback takes it in generic mode only"
+            .to_owned(),
+        "CPU is user and system time of all the server's processes, kernel workers included"
+            .to_owned(),
+    ]
+}
