@@ -1,4 +1,4 @@
-//! The kernel program: every packet is parsed, judged by the lists, counted and accounted for.
+//! The kernel program: every packet is parsed, judged, counted and accounted for.
 //!
 //! Outcome → action, and nothing else, is here; one file per concern beside it. The program passes
 //! what it cannot judge: losing it, or fooling it, never stops the node.
@@ -8,17 +8,19 @@
 #![feature(asm_experimental_arch)]
 
 mod atomic;
+mod clients;
 mod flows;
 mod frame;
 mod lists;
 mod packet;
 mod settings;
 mod totals;
+mod verdict;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::{macros::xdp, programs::XdpContext};
-use edge_common::reason;
+use edge_common::{MODE_ENFORCE, reason};
 
 use crate::{frame::Frame, packet::Packet};
 
@@ -32,8 +34,9 @@ pub fn edge(context: XdpContext) -> u32 {
     // SAFETY: a helper without arguments, known to XDP programs since Linux 5.11.
     let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
 
-    let verdict = lists::verdict(&packet, bytes, now_ns).unwrap_or(shape);
-    let drops = reason::drops(verdict) && settings::enforced();
+    let Some(settings) = settings::settings() else { return XDP_PASS };
+    let verdict = verdict::of(&packet, shape, bytes, now_ns, settings);
+    let drops = reason::drops(verdict) && settings.mode == MODE_ENFORCE;
     totals::count(verdict, bytes, drops);
     if drops {
         return XDP_DROP;

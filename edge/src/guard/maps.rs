@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use edge_common::{
-    ALLOW_MAX, Allow, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, MODE_ENFORCE, MODE_OBSERVE, Settings,
-    Total, reason,
+    ALLOW_MAX, Allow, Client, DENY_MAX, Deny, Flow, FlowKey, MODE_ENFORCE, Ports, Settings, Total,
+    reason,
 };
 
 use super::list::List;
-use super::{BanRow, FlowRow, GuardError, Prefix, TotalRow, pins};
+use super::{BanRow, FlowRow, GuardError, Prefix, TotalRow, pins, rules};
 use crate::config::GuardMode;
 use crate::sys::monotonic::monotonic_ns;
 
@@ -23,6 +23,8 @@ pub struct Maps {
     pub(super) allow: List<Allow>,
     pub(super) deny: List<Deny>,
     totals: PerCpuArray<MapData, Total>,
+    pub(super) unproven: Array<MapData, Client>,
+    pub(super) ports: Array<MapData, Ports>,
     settings: Array<MapData, Settings>,
 }
 
@@ -43,6 +45,8 @@ impl Maps {
             allow: List::open(dir, "allow", ALLOW_MAX)?,
             deny: List::open(dir, "deny", DENY_MAX)?,
             totals,
+            unproven: pins::open(dir, "unproven")?.try_into().map_err(failed)?,
+            ports: pins::open(dir, "ports")?.try_into().map_err(failed)?,
             settings,
         })
     }
@@ -132,20 +136,23 @@ impl Maps {
 
     /// Whether verdicts drop.
     pub fn mode(&self) -> Result<GuardMode, GuardError> {
-        let settings = self.settings.get(&0, 0);
-        let settings = settings.map_err(|error| GuardError::bpf("read settings", error))?;
+        let settings = self.settings()?;
         Ok(if settings.mode == MODE_ENFORCE { GuardMode::Enforce } else { GuardMode::Observe })
     }
 
     /// Has verdicts drop, or not; from the next packet on.
     pub fn set_mode(&mut self, mode: GuardMode) -> Result<(), GuardError> {
-        let mode = match mode {
-            GuardMode::Enforce => MODE_ENFORCE,
-            GuardMode::Observe => MODE_OBSERVE,
-        };
-        self.settings
-            .set(0, Settings { layout: LAYOUT, mode }, 0)
-            .map_err(|error| GuardError::bpf("write settings", error))
+        let settings = self.settings()?;
+        self.set_settings(Settings { mode: rules::mode_number(mode), ..settings })
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, GuardError> {
+        self.settings.get(&0, 0).map_err(|error| GuardError::bpf("read settings", error))
+    }
+
+    pub(super) fn set_settings(&mut self, settings: Settings) -> Result<(), GuardError> {
+        let set = self.settings.set(0, settings, 0);
+        set.map_err(|error| GuardError::bpf("write settings", error))
     }
 
     /// Writes a deny entry; the counts of one that is there already stay. A full list is swept once.

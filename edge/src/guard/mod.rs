@@ -20,6 +20,7 @@ mod policy;
 mod prefix;
 mod program;
 mod rows;
+mod rules;
 
 pub use error::GuardError;
 pub use maps::Maps;
@@ -122,7 +123,7 @@ impl Running {
         }
         // Before the program sees a packet under the new mode.
         let followed = policy::reconcile(&mut self.maps, config, notes)
-            .and_then(|()| self.maps.set_mode(config.mode));
+            .and_then(|()| rules::write(&mut self.maps, config));
         if let Err(error) = followed {
             notes.push(GuardNote::NotFollowed { error });
         }

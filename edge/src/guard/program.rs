@@ -80,13 +80,14 @@ impl Program {
             return Err(GuardError::NotBuilt);
         }
         let dir = &config.pin_dir;
-        let flows = config.flows.max(1);
+        let sizes = pins::Sizes::of(config);
         pins::prepare(dir)?;
-        pins::keep_fitting(dir, flows, notes)?;
+        pins::keep_fitting(dir, sizes, notes)?;
 
         let mut loader = EbpfLoader::new();
-        loader.map_max_entries("flows", flows);
-        for shape in pins::shapes(flows) {
+        loader.map_max_entries("flows", sizes.flows);
+        loader.map_max_entries("unproven", sizes.clients);
+        for shape in pins::shapes(sizes) {
             loader.map_pin_path(shape.name, dir.join(shape.name));
         }
         let ebpf = loader.load(OBJECT);

@@ -4,6 +4,7 @@
 mod bpffs;
 mod capture;
 mod frames;
+mod limits;
 mod netns;
 mod pins;
 mod veth;

@@ -8,7 +8,7 @@ use edge::config;
 use edge::guard::{Action, Guard, GuardError, GuardNote, Maps, Prefix, Program};
 use edge_common::reason;
 
-use crate::bpffs::{Bpffs, load};
+use crate::bpffs::{Bpffs, load, rules};
 use crate::frames::*;
 
 fn prefix(text: &str) -> Prefix {
@@ -69,8 +69,10 @@ fn maps_of_another_layout_are_not_read_and_replaced_at_the_next_start() {
         .unwrap();
     let settings = bpffs.pin_dir().join("settings");
     let args = ["map", "update", "pinned", settings.to_str().unwrap()];
-    let value = ["key", "0", "0", "0", "0", "value", "99", "0", "0", "0", "1", "0", "0", "0"];
-    match Command::new("bpftool").args(args).args(value).status() {
+    let mut value = vec!["0"; size_of::<edge_common::Settings>()];
+    value[0] = "99";
+    let key = ["key", "0", "0", "0", "0", "value"];
+    match Command::new("bpftool").args(args).args(key).args(value).status() {
         Ok(status) => assert!(status.success()),
         Err(error) => return println!("SKIP: bpftool: {error}"),
     }
@@ -78,7 +80,7 @@ fn maps_of_another_layout_are_not_read_and_replaced_at_the_next_start() {
     assert!(matches!(error, GuardError::Layout { got: 99, .. }), "{error}");
 
     let (_program, notes) = load(&bpffs.config()).unwrap();
-    assert_eq!(notes.len(), 7, "{notes:?}");
+    assert_eq!(notes.len(), 9, "{notes:?}");
     assert_eq!(banned(&Maps::open(&bpffs.pin_dir()).unwrap()), [""; 0]);
 }
 
@@ -209,6 +211,8 @@ fn without_a_bpf_file_system_the_guard_is_off_and_says_so() {
         interfaces: vec!["lo".to_owned()],
         mode: config::GuardMode::Enforce,
         flows: 16,
+        clients: 16,
+        rules: rules(),
         allow: Vec::new(),
         deny: Vec::new(),
         pin_dir: dir.path().join("edge"),
