@@ -43,8 +43,12 @@ pub const RELAY_BUFFER_MAX_BYTES: usize = 256 * 1024;
 pub const SLICE_MIN_BYTES: u64 = 64 * 1024;
 /// See [`SLICE_MIN_BYTES`].
 pub const SLICE_MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Slices a volume must at least have room for, so that regions can be reclaimed one at a time.
-pub const VOLUME_SLICES_MIN: u64 = 20;
+/// Slices a volume must at least have room for: eight regions of two, and one to spare.
+pub const VOLUME_SLICES_MIN: u64 = 17;
+/// Bytes a volume must at least have beside them, for headers and checkpoints.
+pub const VOLUME_OVERHEAD_MIN_BYTES: u64 = 1024 * 1024;
+/// Largest volume: the index has 40 bits for a place, in units of 512 bytes.
+pub const VOLUME_MAX_BYTES: u64 = 1 << 49;
 /// Threads of one plane a config may ask for.
 pub const THREADS_MAX: usize = 256;
 /// Longest host name a site may have, characters.

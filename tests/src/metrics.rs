@@ -21,7 +21,7 @@ pub mod names {
     /// Requests sent to origins, by `site`.
     pub const ORIGIN_REQUESTS: &str = "edge_origin_requests_total";
     /// Access log lines that found no room.
-    pub const LOG_DROPPED: &str = "edge_log_dropped_total";
+    pub const LOG_DROPPED: &str = "edge_log_dropped_lines_total";
     /// Checkpoints of the index.
     pub const CHECKPOINTS: &str = "edge_cache_checkpoints_total";
 }

@@ -85,8 +85,10 @@ fn bytes_sent_are_bytes_received_and_bytes_logged() {
         let counted = metrics.sum(names::SITE_REQUESTS, &[("outcome", outcome)]);
         assert_eq!(counted, in_log(outcome), "requests with outcome {outcome}: metrics = log");
     }
-    let origin_bytes = metrics.sum(names::ORIGIN_BYTES, &[]);
-    assert_eq!(origin_bytes, origin.body_bytes(), "origin bytes received = origin bytes sent");
+    // Of an answer that breaks off, the last bytes may be lost with the connection.
+    let (origin_bytes, sent) = (metrics.sum(names::ORIGIN_BYTES, &[]), origin.body_bytes());
+    let least = sent - origin.counts("/cut").body_bytes;
+    assert!((least..=sent).contains(&origin_bytes), "{origin_bytes} of {sent} bytes of the origin");
 }
 
 #[test]
@@ -120,6 +122,8 @@ fn many_connections_at_once_lose_no_byte_and_no_line() {
     });
     assert_eq!((log.len(), sum(&log, "sent_bytes")), (1200, received));
     let metrics = node.metrics();
+    let origin_bytes = metrics.sum(names::ORIGIN_BYTES, &[]);
+    assert_eq!(origin_bytes, origin.body_bytes(), "origin bytes received = origin bytes sent");
     assert_eq!(metrics.sum(names::SITE_SENT, &[("site", "*")]), received, "by site");
     assert_eq!(metrics.sum(names::LOG_DROPPED, &[]), 0, "dropped log lines");
 }

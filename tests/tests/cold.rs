@@ -242,6 +242,11 @@ fn a_body_that_always_breaks_off_is_cut_never_padded() {
             assert!(matches!(closed, Closed::Fin | Closed::Reset));
         }
     }
+    for target in ["/a", "/chunked"] {
+        // Two clients, each worth a first try and a few more: a sick origin is not hammered.
+        let requests = origin.counts(target).requests;
+        assert!(requests <= 20, "{target}: two clients made the node ask {requests} times");
+    }
     origin.edit("/a", |page| page.cut_at = None);
     BODY.expect(0..BODY.len, &node.get("/a").expect_status(200).body);
 }
@@ -276,9 +281,20 @@ fn a_liar_about_ranges_is_not_believed() {
     for target in ["/liar", "/deaf"] {
         let range = 2 * MIB + 10..2 * MIB + 2000;
         let response = fetch(node.addr(), target, Some(range.clone()));
-        match response.head.status {
-            206 => BODY.expect(range.clone(), &response.body),
-            status => assert!(target == "/liar" && status >= 500, "{target}: {status}"),
+        let (status, len) = (response.head.status, response.body.len() as u64);
+        if response.complete && status == 206 {
+            BODY.expect(range, &response.body);
+            continue;
+        }
+        // What the liar sent is not used: an error, or a cut when the head was gone already.
+        assert_eq!(
+            (target, status == 206 || status >= 500),
+            ("/liar", true),
+            "{:?}",
+            response.head
+        );
+        if status == 206 {
+            BODY.expect(range.start..range.start + len, &response.body);
         }
     }
     let part = fetch(node.addr(), "/deaf", Some(100..200)).expect_status(206);

@@ -16,6 +16,8 @@ const KINDS: u64 = 6;
 /// Memory and descriptors that a peak of concurrency may leave in pools.
 const SLACK_BYTES: u64 = 24 * MIB;
 const SLACK_FDS: usize = 32;
+/// Threads for work that may block come and go, in the kernel's pool and in ours.
+const SLACK_THREADS: usize = 12;
 
 struct Soak {
     node: Node,
@@ -175,6 +177,6 @@ fn a_mixed_run_leaves_nothing_behind() {
     );
     assert!(end.fds <= third.fds + SLACK_FDS, "descriptors: {third:?}, {end:?}");
     assert!(end.pipe_fds <= third.pipe_fds + SLACK_FDS, "pipes: {third:?}, {end:?}");
-    assert_eq!(end.threads, third.threads, "threads");
+    assert!(end.threads <= third.threads + SLACK_THREADS, "threads: {third:?}, {end:?}");
     SMALL.expect(0..SMALL.len, &soak.node.get("/small").expect_status(200).body);
 }

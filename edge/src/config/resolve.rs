@@ -167,8 +167,10 @@ fn volumes(section: &Section<'_>, directory: &Path, slice_bytes: u64) -> Vec<Vol
     for section in sections.unwrap_or_default() {
         let place = section.required("path", "write path = \"/var/lib/edge/v0\"");
         let size = section.required("size", "write size = \"10GiB\"");
-        let least_bytes = slice_bytes * limits::VOLUME_SLICES_MIN;
-        let size_bytes = size.and_then(|entry| entry.size_bytes(least_bytes..=1 << 50));
+        let least_bytes =
+            slice_bytes * limits::VOLUME_SLICES_MIN + limits::VOLUME_OVERHEAD_MIN_BYTES;
+        let size_bytes =
+            size.and_then(|entry| entry.size_bytes(least_bytes..=limits::VOLUME_MAX_BYTES));
         let Some(path) = place.and_then(|entry| path(entry, directory)) else { continue };
         if let Some(entry) = place
             && volumes.iter().any(|volume| volume.path == path)

@@ -113,7 +113,7 @@ fn cache_guard_and_log() {
     for (text, message) in [
         (
             "[cache]\nvolumes = [{ path = \"v\", size = \"1MiB\" }]",
-            r#"e.toml:2: cache.volumes.size: "1MiB" is out of range; take 20MiB to 1024TiB"#,
+            r#"e.toml:2: cache.volumes.size: "1MiB" is out of range; take 18MiB to 512TiB"#,
         ),
         (
             "[cache]\nvolumes = [{ path = \"v\", size = \"big\" }]",
@@ -174,7 +174,7 @@ fn cache_guard_and_log() {
 }
 
 #[test]
-fn sites_and_origins() {
+fn sites() {
     let origin = "origin = \"file:///srv\"\n";
     for (text, message) in [
         ("hosts = []\n", "2: site.hosts: names no host; write [\"*\"] to take every host"),
@@ -224,6 +224,10 @@ fn sites_and_origins() {
     ] {
         assert_eq!(wrong_site(&format!("{text}{origin}")), format!("e.toml:{message}"), "{text}");
     }
+}
+
+#[test]
+fn origins() {
     for (origin, message) in [
         (r#""ftp://a""#, r#""ftp://a" has an unknown scheme; write "http://..." or "file:///...""#),
         (r#""10.0.0.2""#, r#""10.0.0.2" has no scheme; write "http://..." or "file:///...""#),
@@ -254,6 +258,10 @@ fn sites_and_origins() {
         let text = format!("hosts = \"h.example\"\norigin = {origin}\n");
         assert_eq!(wrong_site(&text), format!("e.toml:3: site.origin: {message}"), "{origin}");
     }
+}
+
+#[test]
+fn a_file_without_a_site_serves_nothing() {
     assert_eq!(
         Config::parse("", "e.toml").unwrap_err().to_string(),
         "e.toml:1: site is missing; add a [[site]] with an origin such as \"file:///srv/mirror\""

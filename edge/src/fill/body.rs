@@ -1,5 +1,6 @@
 //! A body on its way: read from an origin, poured into slices.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,13 @@ impl Pour {
         Pour { cache, object, at, skip_to: at, writer, end, kept_bytes, passes_over }
     }
 
+    /// The bytes that are still missing, of which the first is then the next to come; `None` when
+    /// there are none or nobody knows where they end.
+    pub fn missing(&mut self) -> Option<Range<u64>> {
+        self.at = self.writer.as_ref().map_or(self.skip_to.max(self.at), SliceWriter::offset);
+        self.end.filter(|end| self.at < *end).map(|end| self.at..end)
+    }
+
     /// The body begins at byte zero after all: what comes before the run is skipped.
     pub fn rewind(&mut self) {
         self.at = 0;
@@ -124,6 +132,11 @@ impl Pour {
     /// Offset of the next byte that comes.
     pub fn at(&self) -> u64 {
         self.at
+    }
+
+    /// One past the last byte, if it is known.
+    pub fn end(&self) -> Option<u64> {
+        self.end
     }
 
     /// Bytes kept so far.

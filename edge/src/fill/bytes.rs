@@ -59,11 +59,13 @@ impl Filler {
             object::forget(self.cache(), object);
             return demand.ticket.fail(FillError::Changed);
         };
+        if object::is_replaced(self.cache(), object) {
+            return demand.ticket.fail(FillError::Changed);
+        }
         let end = (*end).min(len);
         let tickets = [demand.ticket.clone()];
         let is_unwanted = |at| self.is_unwanted(&demand, &tickets, at, Some(end));
-        let fetched =
-            self.fetch(&demand, object, *start..end, Some(&*demand.ticket), is_unwanted).await;
+        let fetched = self.fetch(&demand, object, *start..end, is_unwanted).await;
         if let Err(Unfetched::Replaced(answer)) = fetched {
             self.adopt(&demand, object, *answer).await;
         }
@@ -71,15 +73,15 @@ impl Filler {
 
     /// Brings in what is missing of `wanted`. `ticket` is nudged when there is something to see and
     /// failed before anybody else learns that nothing will come.
-    pub async fn fetch(
+    async fn fetch(
         &self,
         demand: &Demand,
         object: &Arc<Object>,
         wanted: Range<u64>,
-        ticket: Option<&Ticket>,
         is_unwanted: impl Fn(u64) -> bool,
     ) -> Result<(), Unfetched> {
-        let mut patience = Patience::new(retries(demand), self.cache().slice_bytes());
+        let ticket = &demand.ticket;
+        let mut patience = self.patience(demand);
         let mut at = wanted.start;
         loop {
             let writer = match self.first_missing(object, at..wanted.end, ticket).await {
@@ -87,41 +89,65 @@ impl Filler {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     let error = log_store(object, &error);
-                    tell(ticket, error);
+                    ticket.fail(error);
                     return Err(Unfetched::Failed(error));
                 }
             };
-            let run = writer.offset()..self.run_end(object, &writer, wanted.end);
-            let mut pour = Pour::run(self.plane.cache.clone(), object.clone(), writer, run.end);
-            let poured = match self.pour_run(demand, object, run, &mut pour, &is_unwanted).await {
-                Ok(poured) => poured,
-                Err(unfetched) => {
-                    tell(ticket, unfetched.error());
-                    return Err(unfetched);
-                }
-            };
-            at = pour.at().max(at);
-            patience.progress(pour.kept_bytes());
-            let error = match poured {
-                Poured::Left => return Ok(()),
-                Poured::Met => continue,
-                Poured::End => match pour.finish() {
-                    Ok(()) => continue,
-                    Err(error) => log_store(object, &error),
-                },
-                Poured::Disk(error) => log_store(object, &error),
-                Poured::Cut(failure) => match patience.failed() {
-                    Some(pause_ms) => {
-                        self.plane.metrics.retries.add(1);
-                        drop(pour);
-                        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-                        continue;
+            let end = self.run_end(object, &writer, wanted.end);
+            let mut pour = Pour::run(self.plane.cache.clone(), object.clone(), writer, end);
+            let poured = self.pour_range(demand, object, &mut pour, &mut patience, &is_unwanted);
+            let unfetched = match poured.await {
+                Ok(Poured::Left) => return Ok(()),
+                Ok(Poured::Disk(error)) => Unfetched::Failed(log_store(object, &error)),
+                Ok(Poured::End | Poured::Met | Poured::Cut(_)) => {
+                    at = pour.at();
+                    match pour.finish() {
+                        Ok(()) => continue,
+                        Err(error) => {
+                            let error = log_store(object, &error);
+                            ticket.fail(error);
+                            return Err(Unfetched::Failed(error));
+                        }
                     }
-                    None => failure.into_error(),
-                },
+                }
+                Err(unfetched) => unfetched,
             };
-            tell(ticket, error);
-            return Err(Unfetched::Failed(error));
+            // Before the claim goes with `pour` and wakes all who wait.
+            ticket.fail(unfetched.error());
+            return Err(unfetched);
+        }
+    }
+
+    /// How patient a fill is with the origin of `demand`.
+    pub fn patience(&self, demand: &Demand) -> Patience {
+        let retries = match &demand.site.config.origin {
+            Origin::Http { retries, .. } => *retries,
+            Origin::File { .. } => 0,
+        };
+        Patience::new(retries, self.cache().slice_bytes())
+    }
+
+    /// Asks for the range that `pour` still misses, and again from where it was cut off, as long as
+    /// there is patience. The claim is kept meanwhile: who waits for it goes on waiting.
+    pub async fn pour_range(
+        &self,
+        demand: &Demand,
+        object: &Object,
+        pour: &mut Pour,
+        patience: &mut Patience,
+        is_unwanted: &impl Fn(u64) -> bool,
+    ) -> Result<Poured, Unfetched> {
+        loop {
+            let Some(run) = pour.missing() else { return Ok(Poured::End) };
+            let kept_bytes = pour.kept_bytes();
+            let poured = self.pour_once(demand, object, run, pour, is_unwanted).await?;
+            let Poured::Cut(failure) = poured else { return Ok(poured) };
+            patience.progress(pour.kept_bytes() - kept_bytes);
+            let Some(pause_ms) = patience.failed() else {
+                return Err(Unfetched::Failed(failure.into_error()));
+            };
+            self.plane.metrics.retries.add(1);
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
     }
 
@@ -130,20 +156,18 @@ impl Filler {
         &self,
         object: &Object,
         wanted: Range<u64>,
-        ticket: Option<&Ticket>,
+        ticket: &Ticket,
     ) -> Result<Option<SliceWriter>, StoreError> {
         let mut at = wanted.start;
         while at < wanted.end {
             let lead = self.cache().lead(object, at)?;
-            if let Some(ticket) = ticket {
-                ticket.nudge();
-            }
+            ticket.nudge();
             match lead {
                 Lead::Writer(writer) if writer.offset() < wanted.end => return Ok(Some(writer)),
                 Lead::Writer(_) | Lead::Busy => return Ok(None),
                 Lead::Present => at = self.next_slice(at),
             }
-            if ticket.is_some_and(Ticket::is_abandoned) {
+            if ticket.is_abandoned() {
                 return Ok(None);
             }
             // Verifying a slice reads it from the disk; others have their turn.
@@ -173,7 +197,7 @@ impl Filler {
     }
 
     /// One request for `run`, poured as far as it comes.
-    async fn pour_run(
+    async fn pour_once(
         &self,
         demand: &Demand,
         object: &Object,
@@ -222,19 +246,6 @@ impl Unfetched {
             Unfetched::Failed(error) => *error,
             Unfetched::Replaced(_) => FillError::Changed,
         }
-    }
-}
-
-fn tell(ticket: Option<&Ticket>, error: FillError) {
-    if let Some(ticket) = ticket {
-        ticket.fail(error);
-    }
-}
-
-fn retries(demand: &Demand) -> u32 {
-    match &demand.site.config.origin {
-        Origin::Http { retries, .. } => *retries,
-        Origin::File { .. } => 0,
     }
 }
 

@@ -65,6 +65,9 @@ pub async fn serve(plane: Arc<Plane>, index: usize, mailbox: Arc<Mailbox<Demand>
             let demand = inbox.next().await;
             let permit = filler.permit().await;
             filler.plane.metrics.demands.add(1);
+            if mailbox.take_overflow() {
+                filler.plane.metrics.overloads.add(1);
+            }
             filler.dispatch(demand, permit);
         }
     };

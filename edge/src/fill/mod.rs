@@ -3,7 +3,7 @@
 //! A worker leaves a [`Demand`] in the mailbox of the thread that [`route`] names and is answered
 //! through the demand's ticket. Demands for one key always meet on one thread, so single flight needs
 //! no lock. What a thread knows of its runtime is in `runtime`, of HTTP in `http`; bodies go to
-//! the cache through `pour` and to nobody else through `relay`.
+//! the cache through `body::Pour` and to nobody else through `relay`.
 #![forbid(unsafe_code)]
 
 mod background;
@@ -59,7 +59,7 @@ pub struct FillMetrics {
     pub begun: Counter,
     /// Fills ended, well or not.
     pub ended: Counter,
-    /// Demands turned away because too much was going on.
+    /// Times too much was going on: a relay was refused, or a mailbox found to have overflowed.
     pub overloads: Counter,
     /// Objects found changed at the origin while they were filled.
     pub fenced: Counter,

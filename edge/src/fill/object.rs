@@ -112,13 +112,17 @@ pub fn refreshed(
 
 /// Forgets `object`, unless another version has taken its place already.
 pub fn forget(cache: &Cache, object: &Object) {
-    let is_ours = match (cache.lookup(object.key).map(|found| found.body.clone()), &object.body) {
-        (Some(Body::Slices(found)), Body::Slices(ours)) => found.generation() == ours.generation(),
-        (Some(_), _) => false,
-        (None, _) => true,
-    };
-    if is_ours {
+    if !is_replaced(cache, object) {
         cache.forget(object.key);
+    }
+}
+
+/// Whether another version is found under the key of `object` now.
+pub fn is_replaced(cache: &Cache, object: &Object) -> bool {
+    match (cache.lookup(object.key).map(|found| found.body.clone()), &object.body) {
+        (Some(Body::Slices(found)), Body::Slices(ours)) => found.generation() != ours.generation(),
+        (Some(_), _) => true,
+        (None, _) => false,
     }
 }
 

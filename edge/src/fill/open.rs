@@ -21,17 +21,17 @@ use crate::metrics::Outcome;
 use crate::origin::facts::stale_if_error_ms;
 use crate::origin::request::aligned;
 use crate::origin::verdict::Part;
-use crate::origin::{Ask, Failure, Verdict, judge};
+use crate::origin::{Ask, Failure, Verdict, judge, version};
 use crate::session::Demand;
 use crate::session::demand::Want;
 
 /// What opening came to.
 enum Opening {
     /// For everybody who asked, with the body that is to be poured into it.
-    Shared(Arc<Object>, Outcome, Option<Rest>),
+    Shared(Arc<Object>, Outcome, Option<Box<Rest>>),
     /// For one client only, with the bytes of it that were read already.
     Private(Box<Answer>, Vec<Bytes>),
-    /// Nothing; with whether that holds for everybody who asked.
+    /// Nothing.
     Failed(FillError),
 }
 
@@ -175,7 +175,7 @@ impl Filler {
         let mut rest = None;
         if !head_only {
             match Pour::whole(cache.clone(), object.clone(), part.start, part.end) {
-                Ok(pour) => rest = Some(Rest { body: answer.body, part, pour }),
+                Ok(pour) => rest = Some(Box::new(Rest { body: answer.body, part, pour })),
                 Err(error) => return self.unstored(&object, &error, answer, part),
             }
         }
@@ -193,7 +193,7 @@ impl Filler {
     }
 
     /// Stores the answer that came instead of bytes of another version, if it may be stored.
-    pub fn store_whole(&self, demand: &Demand, answer: Answer) -> Option<(Arc<Object>, Rest)> {
+    pub fn store_whole(&self, demand: &Demand, answer: Answer) -> Option<(Arc<Object>, Box<Rest>)> {
         let freshness = object::freshness(demand, &answer.head, &answer)?;
         let Verdict::Store(part) = judge(&question(demand), &answer.head, true) else {
             return None;
@@ -254,11 +254,11 @@ impl Filler {
         &self,
         demand: &Demand,
         object: &Arc<Object>,
-        rest: Rest,
+        rest: Box<Rest>,
         tickets: &[Arc<Ticket>],
     ) {
         let Body::Slices(slices) = &object.body else { return };
-        let Rest { mut body, part: Part { end, len, .. }, mut pour } = rest;
+        let Rest { mut body, part: Part { end, len, .. }, mut pour } = *rest;
         let stream = len.is_none().then(|| self.streams.enter(object.key, slices.generation()));
         let poured = pour.take(&mut body, |at| self.is_unwanted(demand, tickets, at, end)).await;
         drop(body);
@@ -267,17 +267,13 @@ impl Filler {
             // First the length, then the last slice: its last block is a short one.
             slices.set_len(at);
         }
-        let error = match (poured, end) {
-            (Poured::End, _) => pour.finish().err().map(|error| log_store(object, &error)),
-            (Poured::Met, _) => None,
-            (Poured::Left, _) => Some(FillError::Broken),
-            (Poured::Disk(error), _) => Some(log_store(object, &error)),
-            (Poured::Cut(_), Some(end)) => {
-                drop(pour);
-                self.go_on(demand, object, at, end, tickets).await;
-                None
-            }
-            (Poured::Cut(failure), None) => Some(failure.into_error()),
+        let error = match poured {
+            Poured::End => pour.finish().err().map(|error| log_store(object, &error)),
+            Poured::Met => None,
+            Poured::Left => Some(FillError::Broken),
+            Poured::Disk(error) => Some(log_store(object, &error)),
+            Poured::Cut(failure) if len.is_none() => Some(failure.into_error()),
+            Poured::Cut(_) => self.go_on(demand, object, pour, tickets).await,
         };
         match (len, error) {
             (None, Some(error)) => {
@@ -291,21 +287,30 @@ impl Filler {
         drop(stream);
     }
 
-    /// Goes on with a body that was cut at `at`. What fails here is asked for again by whoever
-    /// still reads.
+    /// Goes on with a body that was cut. What fails here is asked for again by whoever still reads.
     async fn go_on(
         &self,
         demand: &Demand,
         object: &Arc<Object>,
-        at: u64,
-        end: u64,
+        mut pour: Pour,
         tickets: &[Arc<Ticket>],
-    ) {
+    ) -> Option<FillError> {
+        if !version::is_named(&object.meta) {
+            return Some(FillError::Broken);
+        }
         self.plane.metrics.retries.add(1);
-        let is_unwanted = |at| self.is_unwanted(demand, tickets, at, Some(end));
-        let fetched = self.fetch(demand, object, at..end, None, is_unwanted).await;
-        if let Err(Unfetched::Replaced(_) | Unfetched::Failed(FillError::Changed)) = fetched {
-            object::forget(self.cache(), object);
+        let (mut patience, end) = (self.patience(demand), pour.end());
+        let is_unwanted = |at| self.is_unwanted(demand, tickets, at, end);
+        let poured = self.pour_range(demand, object, &mut pour, &mut patience, &is_unwanted).await;
+        match poured {
+            Ok(Poured::End) => pour.finish().err().map(|error| log_store(object, &error)),
+            Ok(Poured::Disk(error)) => Some(log_store(object, &error)),
+            Ok(_) => None,
+            Err(Unfetched::Failed(error)) => Some(error),
+            Err(Unfetched::Replaced(_)) => {
+                object::forget(self.cache(), object);
+                Some(FillError::Changed)
+            }
         }
     }
 

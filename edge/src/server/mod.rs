@@ -101,6 +101,8 @@ async fn control(node: &Arc<Node>, drain: Duration) -> Result<(), ServerError> {
     }
     drain_workers(node, drain, &mut signals).await;
     doors.abort();
+    // Only then is the socket file gone.
+    let _ = doors.await;
     Ok(())
 }
 

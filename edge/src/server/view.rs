@@ -22,12 +22,7 @@ impl View for Node {
         site_families(out, &sites);
         self.cache_families(out);
         self.guard_families(out);
-        counter(
-            out,
-            "edge_log_dropped_total",
-            "Access log lines dropped because the disk was slower than the clients.",
-            self.log.dropped(),
-        );
+        self.log.families(out);
         let seconds = self.started.elapsed().as_secs();
         gauge(out, "edge_uptime_seconds", "Seconds since the start.", seconds);
     }

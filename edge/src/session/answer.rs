@@ -205,12 +205,9 @@ fn begin<'v>(
 ) -> HeadWriter<'v> {
     let mut head = HeadWriter::new(&mut out.text, exchange.status);
     head.raw(&object.meta.headers);
-    match object.body {
-        // Straight from the directory: we are its origin (RFC 9110 §6.6.1).
-        Body::File { .. } => date(&mut head, context),
-        _ => {
-            head.number("Age", object.meta.age_ms(context.now) / 1000);
-        }
+    // An object straight from a directory has no age: the node is its origin.
+    if !matches!(object.body, Body::File { .. }) {
+        head.number("Age", object.meta.age_ms(context.now) / 1000);
     }
     cache_status(&mut head, exchange);
     head

@@ -51,6 +51,13 @@ pub struct Shared {
     pub timeouts: Timeouts,
 }
 
+impl Shared {
+    /// Hands a demand to its fill thread; `false` when that has too many already.
+    fn ask(&self, demand: Demand) -> bool {
+        self.fills[demand.thread(self.fills.len())].push(demand).is_ok()
+    }
+}
+
 struct Door<I: Io> {
     listener: I::Listener,
     armed: Option<OpId>,
@@ -209,9 +216,7 @@ impl<I: Io> Worker<I> {
                     send::file(&mut self.io, &self.metrics, conn, name, more, &mut budget, self.now)
                 }
                 Action::Demand(demand) => {
-                    let fills = &self.shared.fills;
-                    let fill = &fills[demand.thread(fills.len())];
-                    if fill.push(demand).is_err() {
+                    if !self.shared.ask(demand) {
                         conn.session.handle_refusal(&context);
                     }
                     send::Flow::Ready

@@ -114,8 +114,12 @@ fn send_body(
         }
         let bytes = &mut piece[..(end - offset) as usize];
         page.content.fill(offset, bytes);
-        send_piece(stream, page.chunked, bytes)?;
+        // Counted first: who has received bytes finds them counted.
         shared.count(target, |counts| counts.body_bytes += end - offset);
+        if let Err(error) = send_piece(stream, page.chunked, bytes) {
+            shared.count(target, |counts| counts.body_bytes -= end - offset);
+            return Err(error);
+        }
         if let Some(rate) = page.bytes_per_s {
             std::thread::sleep(Duration::from_secs_f64((end - offset) as f64 / rate as f64));
         }

@@ -138,7 +138,8 @@ pub struct Counts {
     pub conditional: u64,
     /// 304 answers.
     pub not_modified: u64,
-    /// Body bytes handed to the kernel.
+    /// Body bytes handed to the kernel, but for a last piece (64 KiB at most) that it did not take
+    /// whole.
     pub body_bytes: u64,
     /// `Range` of each request.
     pub ranges: Vec<Option<String>>,

@@ -165,8 +165,9 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) -> std
         let asked = {
             let mut log = log.lock().unwrap();
             let head = String::from_utf8(head).unwrap();
-            log.push(Asked { number: log.len(), head });
-            log.last().unwrap().clone()
+            let asked = Asked { number: log.len(), head };
+            log.push(asked.clone());
+            asked
         };
         let reply = script(&asked);
         reply.send(&mut stream)?;

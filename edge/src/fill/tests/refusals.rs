@@ -1,8 +1,10 @@
 //! Answers that are not stored, and origins that mean no good.
 
+use std::sync::Arc;
+
 use super::body;
-use super::origin::{Reply, ScriptedOrigin};
-use super::rig::{Rig, SLICE};
+use super::origin::{Gate, Reply, ScriptedOrigin};
+use super::rig::{Rig, SLICE, http};
 use crate::cache::{Body, FillError};
 use crate::limits::{MEMORY_BODY_MAX_BYTES, ORIGIN_HEAD_MAX_BYTES, RELAY_BUFFER_MAX_BYTES};
 use crate::metrics::Outcome;
@@ -71,6 +73,19 @@ fn a_relay_that_breaks_off_says_so() {
     let rig = Rig::new(&[&origin]);
     let (_, passed) = rig.open("/a").relayed();
     assert_eq!(passed, Err(FillError::Broken));
+}
+
+#[test]
+fn an_origin_that_stalls_is_not_waited_for() {
+    let gate = Arc::new(Gate::default());
+    let held = gate.clone();
+    let origin = ScriptedOrigin::start(move |_| {
+        Reply::new(200, &["Cache-Control: no-store"], &body(1_000)).held_after(500, &held)
+    });
+    let rig = Rig::with_origin(http(vec![origin.address.clone()], 100));
+    let (_, passed) = rig.open("/a").relayed();
+    assert_eq!(passed, Err(FillError::Timeout));
+    gate.open();
 }
 
 #[test]

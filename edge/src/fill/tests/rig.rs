@@ -30,6 +30,12 @@ pub struct Rig {
     thread: Option<JoinHandle<()>>,
 }
 
+/// An HTTP origin.
+pub fn http(addresses: Vec<OriginAddress>, read_timeout_ms: u64) -> Origin {
+    let (host, connect_timeout_ms, retries) = (None, 10_000, 2);
+    Origin::Http { addresses, host, connect_timeout_ms, read_timeout_ms, retries }
+}
+
 /// Something that can be waited on by a test.
 #[derive(Default)]
 pub struct Bell(Mutex<bool>, Condvar);
@@ -99,13 +105,7 @@ impl Rig {
     }
 
     pub fn with_addresses(addresses: Vec<OriginAddress>) -> Rig {
-        Rig::with_origin(Origin::Http {
-            addresses,
-            host: None,
-            connect_timeout_ms: 10_000,
-            read_timeout_ms: 30_000,
-            retries: 2,
-        })
+        Rig::with_origin(http(addresses, 30_000))
     }
 
     pub fn with_files(root: &Path) -> Rig {
@@ -113,6 +113,10 @@ impl Rig {
     }
 
     pub fn with_origin(origin: Origin) -> Rig {
+        Rig::with(origin, Finish::Always)
+    }
+
+    pub fn with(origin: Origin, finish: Finish) -> Rig {
         let cache = Cache::open(&config::Cache {
             volumes: Vec::new(),
             ram_bytes: 1 << 20,
@@ -128,7 +132,7 @@ impl Rig {
             preset: Preset::Download,
             origin,
             default_ttl_ms: 60_000,
-            finish: Finish::Always,
+            finish,
             index: Some("index.html".into()),
         };
         let site = Arc::new(Site { id: 0, config, metrics: Arc::new(SiteMetrics::new(1)) });
@@ -140,7 +144,10 @@ impl Rig {
     }
 
     pub fn demand(&self, target: &str, want: Want) -> Waiting {
-        let bell = Arc::new(Bell::default());
+        self.demand_with(Arc::default(), target, want)
+    }
+
+    fn demand_with(&self, bell: Arc<Bell>, target: &str, want: Want) -> Waiting {
         let ticket = Ticket::new(bell.clone(), Token(1));
         let demand = Demand {
             ticket: ticket.clone(),
@@ -183,10 +190,14 @@ impl Rig {
         let bell = Arc::new(Bell::default());
         let notify: Arc<dyn Notify> = bell.clone();
         let mut body = Vec::new();
+        let mut demanded: Option<Waiting> = None;
         loop {
             let at = start + body.len() as u64;
             if at >= end {
                 return Ok(body);
+            }
+            if let Some(Err(error)) = demanded.as_ref().and_then(|demand| demand.ticket.take()) {
+                return Err(error);
             }
             match self.cache.read(object, at, end) {
                 Read::Span(span) => {
@@ -202,11 +213,8 @@ impl Rig {
                 }
                 Read::Absent => {
                     let want = Want::Bytes { object: object.clone(), start: at, end };
-                    let waiting = self.demand(target, want);
-                    waiting.bell.wait();
-                    if let Some(Err(error)) = waiting.ticket.take() {
-                        return Err(error);
-                    }
+                    demanded = Some(self.demand_with(bell.clone(), target, want));
+                    bell.wait();
                 }
                 Read::End => return Ok(body),
                 Read::Failed(error) => return Err(error),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::body;
 use super::origin::{Gate, Reply, ScriptedOrigin};
-use super::rig::{Rig, SLICE};
+use super::rig::{Rig, SLICE, http};
 use crate::cache::{Body, FillError};
+use crate::config::Finish;
 use crate::metrics::Outcome;
 
 const FIELDS: [&str; 2] = ["ETag: \"v1\"", "Cache-Control: max-age=60"];
@@ -241,4 +242,23 @@ fn a_drain_lets_a_running_fill_end() {
     gate.open();
     rig.drain(Duration::from_secs(60));
     assert_eq!(rig.read_all("/a", &object).unwrap(), body(2 * SLICE));
+}
+
+#[test]
+fn a_fill_ends_with_its_last_client_where_the_site_says_so() {
+    let gate = Arc::new(Gate::default());
+    let (held, len) = (gate.clone(), 64 * SLICE);
+    let origin = ScriptedOrigin::start(move |asked| {
+        Reply::honest(asked, &FIELDS, &body(len)).held_after(SLICE + 100, &held)
+    });
+    let rig = Rig::with(http(vec![origin.address.clone()], 30_000), Finish::Never);
+    let waiting = rig.open("/a");
+    let (object, _) = waiting.object();
+    let first = rig.read("/a", &object, 0, SLICE as u64).unwrap();
+    waiting.ticket.abandon();
+    gate.open();
+    rig.until("the fill ends", |rig| rig.plane.metrics().active() == 0);
+    assert!(rig.origin_bytes() < len as u64);
+    assert_eq!(first, body(len)[..SLICE]);
+    assert_eq!(rig.read("/a", &object, 0, SLICE as u64).unwrap(), first);
 }

@@ -1,9 +1,12 @@
 //! Objects that expire or change.
 
+use std::sync::Arc;
+
 use super::body;
 use super::origin::{Reply, ScriptedOrigin};
 use super::rig::{Rig, SLICE};
-use crate::cache::{Body, FillError, Opened};
+use crate::cache::{Body, FillError, Object, Opened};
+use crate::clock::Now;
 use crate::metrics::Outcome;
 
 const OLD: [&str; 2] = ["ETag: \"old\"", "Cache-Control: max-age=60"];
@@ -27,7 +30,7 @@ fn a_304_refreshes_the_head_and_keeps_the_body() {
     assert_eq!((origin.asked().len(), rig.origin_bytes()), (2, SLICE as u64));
     let Body::Slices(ours) = &fresh.body else { panic!("{fresh:?}") };
     let Body::Slices(theirs) = &object.body else { panic!("{object:?}") };
-    assert!(std::sync::Arc::ptr_eq(ours, theirs));
+    assert!(Arc::ptr_eq(ours, theirs));
 }
 
 #[test]
@@ -44,8 +47,18 @@ fn a_304_for_another_version_is_not_believed() {
     assert_eq!(rig.read_all("/a", &fresh).unwrap(), body(200));
 }
 
+/// `object` as if it had arrived `by_s` seconds earlier than its lifetime ends.
+fn expire(rig: &Rig, object: &Object, by_s: u64) -> Arc<Object> {
+    let now = Now::read();
+    let mut meta = object.meta.clone();
+    meta.received_unix_ms = now.unix_ms - meta.lifetime_ms - by_s * 1_000;
+    let expired = Arc::new(Object { key: object.key, meta, body: object.body.clone() });
+    rig.cache.insert(expired.clone(), now);
+    expired
+}
+
 #[test]
-fn an_expired_object_stands_in_for_a_failing_origin() {
+fn an_expired_object_stands_in_for_a_failing_origin_for_a_while() {
     let origin = ScriptedOrigin::start(|asked| match asked.number {
         0 => Reply::honest(asked, &OLD, &body(100)),
         _ => Reply::new(503, &[], b"busy"),
@@ -53,25 +66,26 @@ fn an_expired_object_stands_in_for_a_failing_origin() {
     let rig = Rig::new(&[&origin]);
     let (object, _) = rig.open("/a").object();
     assert_eq!(rig.read_all("/a", &object).unwrap(), body(100));
-    let (stale, outcome) = rig.revalidate("/a", &object).object();
+    let expired = expire(&rig, &object, 3_000);
+    let (stale, outcome) = rig.revalidate("/a", &expired).object();
     assert_eq!(outcome, Outcome::Stale);
     assert_eq!(rig.read_all("/a", &stale).unwrap(), body(100));
+    let expired = expire(&rig, &object, 3_601);
+    let (relay, passed) = rig.revalidate("/a", &expired).relayed();
+    assert_eq!((relay.status, passed), (503, Ok(b"busy".to_vec())));
 }
 
 #[test]
 fn an_object_that_forbids_it_does_not_stand_in() {
-    let origin = ScriptedOrigin::start(|asked| match asked.number {
-        0 => Reply::honest(
-            asked,
-            &["ETag: \"a\"", "Cache-Control: max-age=9, must-revalidate"],
-            b"x",
-        ),
-        _ => Reply::new(503, &[], b"busy"),
+    let fields = ["ETag: \"a\"", "Cache-Control: max-age=9, must-revalidate"];
+    let origin = ScriptedOrigin::start(move |asked| match asked.number {
+        0 => Reply::honest(asked, &fields, b"x"),
+        _ => Reply::raw("nonsense"),
     });
     let rig = Rig::new(&[&origin]);
     let (object, _) = rig.open("/a").object();
-    let (relay, passed) = rig.revalidate("/a", &object).relayed();
-    assert_eq!((relay.status, passed), (503, Ok(b"busy".to_vec())));
+    let expired = expire(&rig, &object, 1);
+    assert_eq!(rig.revalidate("/a", &expired).opened().err(), Some(FillError::Broken));
 }
 
 #[test]
