@@ -11,7 +11,8 @@ pub struct Client {
     pub packet_ns: u64,
     /// Bucket of bytes.
     pub byte_ns: u64,
-    /// Live connections.
+    /// Live connections, as a number with a sign: ends of connections from before the count began
+    /// may take it below nought.
     pub conns: u64,
     /// Packets over a limit, dropped or only observed.
     pub limited_packets: u64,
@@ -21,6 +22,15 @@ pub struct Client {
     pub limited_reason: u64,
     /// When its last connection was established, ns.
     pub proven_ns: u64,
+}
+
+impl Client {
+    /// Live connections.
+    #[inline(always)]
+    pub const fn live_conns(&self) -> u64 {
+        let conns = self.conns as i64;
+        if conns < 0 { 0 } else { conns as u64 }
+    }
 }
 
 /// The prefix of an address as flows have it, a client's identity. `mask` is as long as the address:

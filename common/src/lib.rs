@@ -6,6 +6,7 @@
 #![no_std]
 
 mod client;
+mod conn;
 mod flow;
 mod list;
 #[cfg(feature = "user")]
@@ -18,7 +19,8 @@ pub mod tcp;
 mod total;
 
 pub use client::{Client, mask, prefix, slot};
-pub use flow::{Flow, FlowKey, mapped};
+pub use conn::{Conn, STATE_CLOSED, STATE_ESTABLISHED};
+pub use flow::{Flow, FlowKey, is_mapped, mapped};
 pub use list::{Address4, Allow, Deny};
 pub use ports::Ports;
 pub use rate::Rate;
@@ -29,9 +31,11 @@ pub use settings::{
 pub use total::Total;
 
 /// Version of everything in this crate that lies in pinned maps.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 /// Flows accounted for when the configuration says nothing.
 pub const FLOWS_DEFAULT: u32 = 65_536;
+/// Connections followed when the configuration says nothing.
+pub const CONNS_DEFAULT: u32 = 65_536;
 /// Clients kept apart when the configuration says nothing.
 pub const CLIENTS_DEFAULT: u32 = 65_536;
 /// Entries of each allow list.

@@ -46,11 +46,14 @@ pub const PACKET_RATE: u32 = 23;
 /// Its client sent too many bytes.
 pub const BYTE_RATE: u32 = 24;
 
+/// Its client holds too many connections.
+pub const CONNS: u32 = 25;
+
 /// Length of the table of totals; later reasons find room.
 pub const COUNT: u32 = 32;
 
 /// Every reason with its stable name.
-pub const NAMES: [(u32, &str); 20] = [
+pub const NAMES: [(u32, &str); 21] = [
     (PASSED, "passed"),
     (ALLOWED, "allowed"),
     (FRAGMENT, "fragment"),
@@ -71,6 +74,7 @@ pub const NAMES: [(u32, &str); 20] = [
     (SYN_RATE, "syn_rate"),
     (PACKET_RATE, "packet_rate"),
     (BYTE_RATE, "byte_rate"),
+    (CONNS, "conns"),
 ];
 
 /// Whether packets with this reason are dropped in enforce mode.
@@ -101,7 +105,7 @@ pub fn parse(name: &str) -> Option<u32> {
     NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
 }
 
-const _: () = assert!(BYTE_RATE < COUNT, "the table of totals holds every reason");
+const _: () = assert!(CONNS < COUNT, "the table of totals holds every reason");
 
 #[cfg(test)]
 mod tests {

@@ -51,6 +51,8 @@ pub struct Settings {
     pub packets: Rate,
     /// Bytes it may send, link-layer header included.
     pub bytes: Rate,
+    /// Live connections it may hold; 0: any number.
+    pub conns_max: u64,
 }
 
-const _: () = assert!(size_of::<Settings>() == 120);
+const _: () = assert!(size_of::<Settings>() == 128);

@@ -9,6 +9,7 @@
 
 mod atomic;
 mod clients;
+mod conns;
 mod flows;
 mod frame;
 mod lists;
@@ -19,7 +20,8 @@ mod verdict;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use aya_ebpf::{macros::xdp, programs::XdpContext};
+use aya_ebpf::macros::{sock_ops, xdp};
+use aya_ebpf::programs::{SockOpsContext, XdpContext};
 use edge_common::{MODE_ENFORCE, reason};
 
 use crate::{frame::Frame, packet::Packet};
@@ -45,6 +47,13 @@ pub fn edge(context: XdpContext) -> u32 {
         flows::account(&packet, bytes, now_ns);
     }
     XDP_PASS
+}
+
+/// Follows one connection.
+#[sock_ops]
+pub fn edge_conns(context: SockOpsContext) -> u32 {
+    conns::follow(&context);
+    1
 }
 
 #[cfg(not(test))]

@@ -16,6 +16,8 @@ const SYN_DEFAULT: GuardLimit = GuardLimit { per_s: 2_000, burst: 10_000 };
 /// What acknowledges 10 Gbit/s, and more.
 const PACKETS_DEFAULT: GuardLimit = GuardLimit { per_s: 1_000_000, burst: 1_000_000 };
 const BYTES_DEFAULT: GuardLimit = GuardLimit { per_s: 256 << 20, burst: 512 << 20 };
+/// A thousand people behind one address, ten connections each.
+const CONNS_MAX_DEFAULT: u64 = 10_000;
 /// Limits a configuration may ask for.
 const PER_S_MAX: u64 = 1_000_000_000;
 const BYTES_PER_S_MAX: u64 = 1 << 40;
@@ -77,6 +79,10 @@ fn rules(section: &Section<'_>, listen: &[Listen], admin: &Admin) -> GuardRules 
         syn: limit(section, "syn_rate", "syn_burst", SYN_DEFAULT),
         packets: limit(section, "packet_rate", "packet_burst", PACKETS_DEFAULT),
         bytes: limit_bytes(section),
+        conns_max: section
+            .entry("conns_max")
+            .and_then(|entry| entry.integer(0..=PER_S_MAX))
+            .unwrap_or(CONNS_MAX_DEFAULT),
         fragments: policy("fragments", all).unwrap_or(Limit),
         udp: policy("udp", all).unwrap_or(Limit),
         icmp: policy("icmp", all).unwrap_or(Limit),

@@ -54,6 +54,7 @@ pub(super) static GUARD: Table = Table {
         "packet_burst",
         "byte_rate",
         "byte_burst",
+        "conns_max",
         "prefix_v4",
         "prefix_v6",
         "fragments",

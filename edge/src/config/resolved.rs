@@ -134,6 +134,8 @@ pub struct GuardRules {
     pub packets: GuardLimit,
     /// Its bytes, link-layer headers included.
     pub bytes: GuardLimit,
+    /// Most connections it may hold at once; 0: any number.
+    pub conns_max: u64,
     /// Fragments.
     pub fragments: GuardPolicy,
     /// Datagrams to ports below the ephemeral ones.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use edge_common::{
-    ALLOW_MAX, Allow, Client, DENY_MAX, Deny, Flow, FlowKey, MODE_ENFORCE, Ports, Settings, Total,
-    reason,
+    ALLOW_MAX, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, MODE_ENFORCE, Ports, Settings,
+    Total, reason,
 };
 
 use super::list::List;
-use super::{BanRow, FlowRow, GuardError, Prefix, TotalRow, pins, rules};
+use super::{BanRow, ConnRow, FlowRow, GuardError, Prefix, TotalRow, pins, rules};
 use crate::config::GuardMode;
 use crate::sys::monotonic::monotonic_ns;
 
@@ -20,6 +20,8 @@ use crate::sys::monotonic::monotonic_ns;
 pub struct Maps {
     flows: HashMap<MapData, FlowKey, Flow>,
     flows_max: u32,
+    conns: HashMap<MapData, FlowKey, Conn>,
+    proven: HashMap<MapData, [u8; 16], Client>,
     pub(super) allow: List<Allow>,
     pub(super) deny: List<Deny>,
     totals: PerCpuArray<MapData, Total>,
@@ -45,6 +47,8 @@ impl Maps {
             allow: List::open(dir, "allow", ALLOW_MAX)?,
             deny: List::open(dir, "deny", DENY_MAX)?,
             totals,
+            conns: pins::open(dir, "conns")?.try_into().map_err(failed)?,
+            proven: pins::open(dir, "proven")?.try_into().map_err(failed)?,
             unproven: pins::open(dir, "unproven")?.try_into().map_err(failed)?,
             ports: pins::open(dir, "ports")?.try_into().map_err(failed)?,
             settings,
@@ -61,6 +65,30 @@ impl Maps {
             flows.insert(key, flow);
         }
         Ok(flows.iter().map(|(key, flow)| FlowRow::new(key, flow, now_ns)).collect())
+    }
+
+    /// Every connection that was followed, open or ended, in no order; the oldest may be gone.
+    pub fn conns(&self) -> Result<Vec<ConnRow>, GuardError> {
+        let mut conns = Table::new();
+        for conn in self.conns.iter().take(self.flows_max as usize * 2) {
+            let (key, conn) = conn.map_err(|error| GuardError::bpf("read connections", error))?;
+            conns.insert(key, conn);
+        }
+        Ok(conns.iter().map(|(key, conn)| ConnRow::new(key, conn)).collect())
+    }
+
+    /// Forgets which clients have proven themselves, and how many connections they hold.
+    pub(super) fn forget_conns(&mut self) -> Result<(), GuardError> {
+        let clients: Vec<[u8; 16]> = self.proven.keys().filter_map(Result::ok).collect();
+        for client in clients {
+            match self.proven.remove(&client) {
+                Err(error) if super::error::kind(&error) != Some(std::io::ErrorKind::NotFound) => {
+                    return Err(GuardError::bpf("forget clients", error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Flows the table holds at most.

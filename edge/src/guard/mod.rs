@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   [guard] ──reload──> Guard ──load, pin──> Program ──attach──> eth0 (native, else generic)
-//!                         │                     │ every packet: allow, deny, account
+//!                         │                     │ every packet: allow, deny, limit, account
+//!                         │                     │ every connection: delivered, round trip, how many
 //!                         └──── Maps <──────────┘
 //!   edge ban ─────────────────── Maps  (another process, by the pins)
 //! ```
@@ -26,8 +27,8 @@ pub use error::GuardError;
 pub use maps::Maps;
 pub use note::GuardNote;
 pub use prefix::{Prefix, PrefixError};
-pub use program::{Action, AttachMode, Attached, Program, is_built_in};
-pub use rows::{BanRow, FlowRow, TotalRow};
+pub use program::{Action, AttachMode, Attached, Following, Program, is_built_in};
+pub use rows::{BanRow, ConnRow, FlowRow, TotalRow};
 
 use crate::config;
 
@@ -42,6 +43,7 @@ pub struct Guard {
 struct Running {
     // Dropped first: a program without its maps' keeper must not judge packets.
     attached: Vec<Attached>,
+    _following: Option<Following>,
     program: Program,
     maps: Maps,
 }
@@ -112,8 +114,16 @@ impl Guard {
 
 impl Running {
     fn load(config: &config::Guard, notes: &mut Vec<GuardNote>) -> Result<Running, GuardError> {
-        let program = Program::load(config, notes)?;
-        Ok(Running { attached: Vec::new(), program, maps: Maps::open(&config.pin_dir)? })
+        let mut program = Program::load(config, notes)?;
+        let mut maps = Maps::open(&config.pin_dir)?;
+        // Ends that nobody counted while no program ran would stand as live for ever.
+        maps.forget_conns()?;
+        // Which ports are the node's must be known before the first connection is.
+        rules::write(&mut maps, config)?;
+        let following = program.follow_conns();
+        let following =
+            following.map_err(|error| notes.push(GuardNote::NotFollowing { error })).ok();
+        Ok(Running { attached: Vec::new(), _following: following, program, maps })
     }
 
     fn follow(&mut self, config: &config::Guard, notes: &mut Vec<GuardNote>) {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use aya::maps::{Array, Map, MapData, MapInfo, MapType};
 use edge_common::{
-    ALLOW_MAX, Address4, Allow, Client, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, Ports, Settings,
-    Total, reason,
+    ALLOW_MAX, Address4, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, Ports,
+    Settings, Total, reason,
 };
 
 use super::{GuardError, GuardNote};
@@ -32,7 +32,7 @@ pub(super) struct Shape {
 /// Sizes of the maps that a configuration decides on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// Flows.
+    /// Flows, and connections.
     pub flows: u32,
     /// Places for clients.
     pub clients: u32,
@@ -45,7 +45,7 @@ impl Sizes {
 }
 
 /// Every map.
-pub(super) fn shapes(sizes: Sizes) -> [Shape; 9] {
+pub(super) fn shapes(sizes: Sizes) -> [Shape; 11] {
     let shape = |name, kind, key_bytes, value_bytes, max_entries| Shape {
         name,
         kind,
@@ -63,6 +63,8 @@ pub(super) fn shapes(sizes: Sizes) -> [Shape; 9] {
         trie("deny4", size_of::<Address4>(), size_of::<Deny>(), DENY_MAX),
         trie("deny6", 16, size_of::<Deny>(), DENY_MAX),
         shape("totals", MapType::PerCpuArray, 4, size_of::<Total>(), reason::COUNT),
+        shape("conns", MapType::LruHash, size_of::<FlowKey>(), size_of::<Conn>(), sizes.flows),
+        shape("proven", MapType::LruHash, 16, size_of::<Client>(), sizes.clients),
         shape("unproven", MapType::Array, 4, size_of::<Client>(), sizes.clients),
         shape("ports", MapType::Array, 4, size_of::<Ports>(), 1),
         shape("settings", MapType::Array, 4, size_of::<Settings>(), 1),

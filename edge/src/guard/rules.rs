@@ -53,6 +53,7 @@ fn settings(config: &config::Guard, clients: u32, seed: u64) -> Settings {
         syn: rate(rules.syn),
         packets: rate(rules.packets),
         bytes: rate(rules.bytes),
+        conns_max: rules.conns_max,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bpffs;
 mod capture;
+mod conns;
 mod frames;
 mod limits;
 mod netns;

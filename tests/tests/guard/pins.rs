@@ -47,13 +47,15 @@ fn bans_and_flows_hold_across_restarts() {
     assert_eq!(flows.len(), 1);
     assert_eq!((flows[0].packets, flows[0].tcp_flags), (1, 2));
 
-    // Another size: the flow table goes, with a word about it; the bans stay.
+    // Another size: the tables sized by it go, with a word about it; the bans stay.
     let (_program, notes) = load(&config::Guard { flows: 2048, ..config }).unwrap();
     let notes: Vec<String> = notes.iter().map(GuardNote::to_string).collect();
-    assert_eq!(
-        notes,
-        ["guard map flows was replaced by an empty one: it has 1024 entries, 2048 are needed"]
-    );
+    let replaced = ["flows", "conns"].map(|map| {
+        format!(
+            "guard map {map} was replaced by an empty one: it has 1024 entries, 2048 are needed"
+        )
+    });
+    assert_eq!(notes, replaced);
     let maps = Maps::open(&bpffs.pin_dir()).unwrap();
     assert_eq!((maps.flows().unwrap().len(), maps.flows_max()), (0, 2048));
     assert_eq!(banned(&maps), ["203.0.113.0/24 scan"]);
@@ -80,7 +82,7 @@ fn maps_of_another_layout_are_not_read_and_replaced_at_the_next_start() {
     assert!(matches!(error, GuardError::Layout { got: 99, .. }), "{error}");
 
     let (_program, notes) = load(&bpffs.config()).unwrap();
-    assert_eq!(notes.len(), 9, "{notes:?}");
+    assert_eq!(notes.len(), 11, "{notes:?}");
     assert_eq!(banned(&Maps::open(&bpffs.pin_dir()).unwrap()), [""; 0]);
 }
 
