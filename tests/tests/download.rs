@@ -57,6 +57,40 @@ fn cold_and_warm_are_equal_and_warm_costs_the_origin_nothing() {
 }
 
 #[test]
+fn several_ranges_are_parts_cold_partial_and_warm() {
+    let content = Content::new(7, 8 * MIB);
+    let Some((node, nginx)) = node_with(content) else { return };
+    let ranges = [(100, 200), (MIB - 10, MIB + 10), (5 * MIB, 7 * MIB), (8 * MIB - 7, 8 * MIB)];
+    let asked = ranges.map(|(start, end)| format!("{start}-{}", end - 1)).join(", ");
+    for pass in ["cold", "partial", "warm"] {
+        let range = format!("bytes={asked}");
+        let response = node.connect().get_with(TARGET, &[("Range", &range)]).expect_status(206);
+        let kind = response.head.field("content-type").expect("a type").to_owned();
+        let boundary = kind.split_once("boundary=").expect("a boundary").1.to_owned();
+        let mut rest = &response.body[..];
+        for (start, end) in ranges {
+            let lines = format!("Content-Range: bytes {start}-{}/{}\r\n\r\n", end - 1, content.len);
+            let at = find(rest, lines.as_bytes()).expect("the part's lines") + lines.len();
+            let head = String::from_utf8_lossy(&rest[..at]);
+            assert!(head.starts_with(&format!("\r\n--{boundary}\r\n")), "{pass}: {head}");
+            let (bytes, after) = rest[at..].split_at((end - start) as usize);
+            content.expect(start..end, bytes);
+            rest = after;
+        }
+        assert_eq!(rest, format!("\r\n--{boundary}--\r\n").as_bytes(), "{pass}");
+        if pass == "cold" {
+            let bytes = nginx.counts().body_bytes;
+            assert!(bytes <= 6 * MIB, "slices that no range touches are not fetched: {bytes}");
+        }
+    }
+    assert!(nginx.counts().body_bytes <= 6 * MIB, "what is here is not fetched again");
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[test]
 fn random_ranges_of_a_cold_file_are_equal() {
     let content = Content::new(2, 64 * MIB);
     let Some((node, _nginx)) = node_with(content) else { return };

@@ -215,3 +215,126 @@ fn date_unix_s(facts: &ResponseFacts, received_unix_ms: u64) -> i64 {
 fn unix_s(unix_ms: u64) -> i64 {
     i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_000_000_000_000;
+    const NOW_S: i64 = 1_000_000_000;
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn plain() -> ResponseFacts {
+        ResponseFacts {
+            status: 200,
+            date_unix_s: Some(NOW_S),
+            last_modified_unix_s: Some(NOW_S - 1_000),
+            has_etag: true,
+            ..ResponseFacts::default()
+        }
+    }
+
+    fn of(change: impl FnOnce(&mut ResponseFacts)) -> Storability {
+        let mut facts = plain();
+        change(&mut facts);
+        assess(&facts, HOUR_MS, NOW_MS - 200, NOW_MS)
+    }
+
+    fn lifetime_ms(change: impl FnOnce(&mut ResponseFacts)) -> Option<u64> {
+        match of(change) {
+            Storability::Store { lifetime_ms, .. } => Some(lifetime_ms),
+            Storability::Bypass(_) => None,
+        }
+    }
+
+    #[test]
+    fn lifetimes() {
+        assert_eq!(lifetime_ms(|_| ()), Some(100_000), "a tenth");
+        assert_eq!(lifetime_ms(|f| f.last_modified_unix_s = Some(NOW_S - 5)), Some(10_000));
+        assert_eq!(lifetime_ms(|f| f.last_modified_unix_s = Some(0)), Some(HOUR_MS));
+        assert_eq!(lifetime_ms(|f| f.last_modified_unix_s = Some(i64::MIN)), Some(HOUR_MS));
+        assert_eq!(lifetime_ms(|f| f.last_modified_unix_s = Some(NOW_S + 9)), Some(10_000));
+        assert_eq!(lifetime_ms(|f| f.last_modified_unix_s = None), Some(10_000), "an ETag alone");
+        assert_eq!(lifetime_ms(|f| f.expires_unix_s = Some(Ok(NOW_S + 60))), Some(60_000));
+        assert_eq!(
+            lifetime_ms(|f| {
+                f.expires_unix_s = Some(Ok(NOW_S));
+                f.cache_control.max_age_s = Some(30);
+            }),
+            Some(30_000),
+            "max-age before Expires"
+        );
+        assert_eq!(
+            lifetime_ms(|f| {
+                f.cache_control.max_age_s = Some(0);
+                f.cache_control.s_maxage_s = Some(u64::MAX);
+            }),
+            Some(SECONDS_MAX * 1000),
+            "s-maxage before max-age, and bounded"
+        );
+        assert_eq!(
+            lifetime_ms(|f| {
+                f.status = 302;
+                f.cache_control.max_age_s = Some(5);
+            }),
+            Some(5_000)
+        );
+    }
+
+    #[test]
+    fn refusals() {
+        type Change = fn(&mut ResponseFacts);
+        let table: [(Change, Reason); 17] = [
+            (|f| f.cache_control.no_store = true, Reason::NoStore),
+            (|f| f.cache_control.private = true, Reason::Private),
+            (|f| f.cache_control.no_cache = true, Reason::NoCache),
+            (|f| f.cache_control.max_age_s = Some(0), Reason::Expired),
+            (|f| f.expires_unix_s = Some(Err(())), Reason::Expired),
+            (|f| f.expires_unix_s = Some(Ok(NOW_S - 1)), Reason::Expired),
+            (|f| f.expires_unix_s = Some(Ok(i64::MIN)), Reason::Expired),
+            (|f| f.set_cookie = true, Reason::SetCookie),
+            (|f| f.vary = Vary::Star, Reason::Vary),
+            (|f| f.vary = Vary::Some, Reason::Vary),
+            (|f| f.authorization = true, Reason::Authorization),
+            (|f| f.status = 302, Reason::Status),
+            (|f| f.status = 500, Reason::Status),
+            (|f| f.status = 304, Reason::Status),
+            (|f| f.status = 100, Reason::Status),
+            (
+                |f| {
+                    f.last_modified_unix_s = None;
+                    f.has_etag = false;
+                },
+                Reason::NoLifetime,
+            ),
+            (
+                |f| {
+                    f.cache_control.max_age_s = Some(60);
+                    f.age_s = Some(60);
+                },
+                Reason::Expired,
+            ),
+        ];
+        for (number, (change, reason)) in table.into_iter().enumerate() {
+            assert_eq!(of(change), Storability::Bypass(reason), "row {number}");
+        }
+        let shared = |f: &mut ResponseFacts| {
+            f.authorization = true;
+            f.cache_control.public = true;
+        };
+        assert!(lifetime_ms(shared).is_some());
+    }
+
+    #[test]
+    fn ages() {
+        let age_ms = |change: fn(&mut ResponseFacts)| match of(change) {
+            Storability::Store { initial_age_ms, .. } => initial_age_ms,
+            Storability::Bypass(reason) => panic!("{reason:?}"),
+        };
+        assert_eq!(age_ms(|_| ()), 200, "the answer took that long");
+        assert_eq!(age_ms(|f| f.age_s = Some(3)), 3_200);
+        assert_eq!(age_ms(|f| f.date_unix_s = Some(NOW_S - 7)), 7_000);
+        assert_eq!(age_ms(|f| f.date_unix_s = Some(NOW_S + 7)), 200, "a clock ahead of ours");
+        assert_eq!(age_ms(|f| f.date_unix_s = None), 200);
+    }
+}

@@ -60,7 +60,7 @@ impl Entry {
 
     /// As a checkpoint has it: found again, so unverified; on whatever position the volume is now.
     pub fn from_disk(key: Key, present: u64, bits: u64, volume: u8) -> Entry {
-        let kept = bits & ((1 << OFFSET_BITS) - 1 | HEAD | FREQUENCY);
+        let kept = bits & (((1 << OFFSET_BITS) - 1) | HEAD | FREQUENCY);
         Entry { key, present, bits: kept | u64::from(volume) << OFFSET_BITS | OCCUPIED }
     }
 
@@ -271,5 +271,90 @@ impl Shard {
         }
         self.slots[hole] = EMPTY;
         self.len -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(number: u64) -> Key {
+        Key([7, 9]).slice(number, 0)
+    }
+
+    fn entry(number: u64) -> Entry {
+        let place = Place { volume: 3, offset: number * RECORD_ALIGN };
+        Entry::new(key(number), Kind::Slice, place, number, number.is_multiple_of(2))
+    }
+
+    #[test]
+    fn an_entry_keeps_what_it_is_given() {
+        let place = Place { volume: 254, offset: (1 << 49) - 512 };
+        let mut entry = Entry::new(key(1), Kind::Head, place, 5, false);
+        for _ in 0..9 {
+            entry.touch();
+        }
+        assert_eq!((entry.place(), entry.kind(), entry.is_verified()), (place, Kind::Head, false));
+        entry.set_verified(9);
+        assert!(entry.is_verified() && entry.present == 9 && entry.place() == place);
+        let back = Entry::from_disk(entry.key, 9, entry.to_bits(), 7);
+        assert!(!back.is_verified(), "found on a disk: to be verified");
+        assert_eq!((back.place().volume, back.place().offset), (7, place.offset));
+        assert_eq!(back.kind(), Kind::Head);
+    }
+
+    #[test]
+    fn a_million_entries_cost_at_most_48_bytes_each() {
+        let index = Index::new();
+        for number in 0..1_000_000 {
+            assert!(index.insert_if(entry(number), |old| old.is_none()));
+            if number % 100_000 == 99_999 {
+                let each = index.memory_bytes() as f64 / index.len() as f64;
+                assert!(each <= 48.0, "{each} bytes an entry at {}", index.len());
+            }
+        }
+        assert!(
+            (0..1_000_000).all(|number| index.find(key(number), |e| e.present) == Some(number))
+        );
+        assert_eq!(index.find(key(1_000_001), |_| ()), None);
+        assert_eq!(index.remove_all(|entry| entry.present % 3 == 0), 333_334);
+        for number in 0..1_000_000 {
+            assert_eq!(index.find(key(number), |_| ()).is_none(), number % 3 == 0);
+        }
+    }
+
+    proptest! {
+        /// In one small shard, so that probes run into each other and round the end.
+        #[test]
+        fn it_is_a_map(steps in prop::collection::vec((0u8..3, 0u64..40), 0..400)) {
+            let crowded = |number: u64| Key([1, (number * 3 % 7) << 61 | number]);
+            let (index, mut map) = (Index::new(), HashMap::new());
+            for (step, number) in steps {
+                let key = crowded(number);
+                match step {
+                    0 | 1 => {
+                        let entry = Entry { key, ..entry(number + u64::from(step)) };
+                        index.insert_if(entry, |old| {
+                            assert_eq!(old.map(|old| old.present), map.get(&number).copied());
+                            true
+                        });
+                        map.insert(number, entry.present);
+                    }
+                    _ => {
+                        let removed = index.remove_if(key, |_| true).map(|entry| entry.present);
+                        assert_eq!(removed, map.remove(&number));
+                    }
+                }
+                for number in 0..40 {
+                    let found = index.find(crowded(number), |entry| entry.present);
+                    prop_assert_eq!(found, map.get(&number).copied());
+                }
+                prop_assert_eq!(index.len(), map.len());
+            }
+        }
     }
 }

@@ -1,19 +1,16 @@
 //! Claiming a slice: what is stored of it is verified, the first missing run is the caller's.
 
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::disk::Stored;
 use super::error::StoreError;
-use super::index::{Entry, Place};
 use super::object::{Body, Object};
-use super::record::{
-    BlockTable, HEADER_BYTES, Header, Kind, PAGE_BYTES, SLICE_HEADER_BYTES, slice_data_at,
-};
-use super::region::{Pin, WritePin};
+use super::record::{BlockTable, HEADER_BYTES, Header, Kind, SLICE_HEADER_BYTES, slice_data_at};
+use super::region::WritePin;
 use super::slices::Claim;
 use super::store::Cache;
-use super::volume::{Need, Reserved, Volume};
+use super::volume::Reserved;
 use super::writer::{Record, SliceWriter, low_bits};
 use crate::limits::SLICE_BLOCKS;
 
@@ -25,14 +22,6 @@ pub enum Lead {
     Busy,
     /// It is all there from the asked byte on (checksums verified).
     Present,
-}
-
-/// A slice as it lies on a volume, its region pinned.
-pub(super) struct Stored {
-    pub pin: Pin,
-    pub record_at: u64,
-    pub present: u64,
-    pub is_verified: bool,
 }
 
 impl Cache {
@@ -82,46 +71,43 @@ impl Cache {
         let slice_len = slices.slice_len(claim.index());
         let blocks = slice_len.div_ceil(self.block_bytes()) as u32;
         let from_block = ((from - slices.start_of(claim.index())) / self.block_bytes()) as u32;
+        if from_block >= blocks {
+            // The end became known meanwhile.
+            return Ok(Lead::Present);
+        }
         if let Some(stored) = self.verified_slice(&claim) {
             let Some(run) = missing_run(stored.present, from_block, blocks) else {
                 return Ok(Lead::Present);
             };
             if let Some(record) = self.resume(&claim, stored) {
-                return Ok(Lead::Writer(self.writer(claim, record, run)));
+                return Ok(Lead::Writer(SliceWriter::resume(
+                    self.disk.clone(),
+                    claim,
+                    record,
+                    run,
+                )));
             }
         }
-        let record = self.begin(&claim, slice_len)?;
-        Ok(Lead::Writer(self.writer(claim, record, from_block..blocks)))
-    }
-
-    fn writer(&self, claim: Claim, record: Record, run: std::ops::Range<u32>) -> SliceWriter {
-        let layout = record.reserved.pin.pin().volume().layout;
-        SliceWriter::new(claim, record, run, self.index.clone(), &layout)
+        let run = from_block..blocks;
+        Ok(Lead::Writer(SliceWriter::new(self.disk.clone(), claim, run, self.block_bytes())))
     }
 
     /// What the index has of the claimed slice; verified, or dropped.
     fn verified_slice(&self, claim: &Claim) -> Option<Stored> {
         let slices = claim.slices();
         let key = slices.key().slice(slices.slice_generation(), claim.index());
-        let mut stored = self.stored(key, Kind::Slice)?;
+        let mut stored = self.disk.stored(key, Kind::Slice)?;
         if stored.is_verified {
             return Some(stored);
         }
-        let volume = stored.pin.volume().clone();
-        let place = Place { volume: volume.id, offset: stored.record_at };
-        match read_and_verify(&volume, &stored, claim) {
+        match read_and_verify(&stored, claim) {
             Some(header) => {
                 stored.present = header.present;
-                self.metrics.verified.add(1);
-                self.index.find(key, |entry| {
-                    if entry.place() == place {
-                        entry.set_verified(header.present);
-                    }
-                });
+                self.disk.mark_verified(key, stored.place(), header.present);
                 Some(stored)
             }
             None => {
-                self.drop_corrupt(key, place);
+                self.disk.drop_corrupt(key, stored.place());
                 None
             }
         }
@@ -129,17 +115,18 @@ impl Cache {
 
     /// The record of a partly present slice, to be written on.
     fn resume(&self, claim: &Claim, stored: Stored) -> Option<Record> {
-        let volume = stored.pin.volume().clone();
-        let read = read_slice_header(&volume, &stored, claim);
-        let Some((mut header, table)) = read else {
-            let key = claim.slices().key().slice(claim.slices().slice_generation(), claim.index());
-            self.drop_corrupt(key, Place { volume: volume.id, offset: stored.record_at });
+        let Some((mut header, table)) = read_slice_header(&stored, claim) else {
+            let slices = claim.slices();
+            let key = slices.key().slice(slices.slice_generation(), claim.index());
+            self.disk.drop_corrupt(key, stored.place());
             return None;
         };
         // A volume out of use takes no more bytes, and a body whose length became known since may
         // not fit: the slice is begun anew.
         let room = header.record_len - header.data_offset;
-        if volume.is_broken() || claim.slices().slice_len(claim.index()) > u64::from(room) {
+        if stored.pin.volume().is_broken()
+            || claim.slices().slice_len(claim.index()) > u64::from(room)
+        {
             return None;
         }
         header.present &= stored.present;
@@ -152,72 +139,12 @@ impl Cache {
         };
         Some(Record { reserved, header, table })
     }
-
-    /// A new record for the claimed slice, with a provisional header on the disk.
-    fn begin(&self, claim: &Claim, slice_len: u64) -> Result<Record, StoreError> {
-        let slices = claim.slices();
-        let key = slices.key().slice(slices.slice_generation(), claim.index());
-        let need = Need {
-            header_bytes: SLICE_HEADER_BYTES as u64,
-            data_bytes: slice_len,
-            data_align: PAGE_BYTES,
-        };
-        self.on_a_volume(key, |volume| {
-            let reserved = volume.reserve(&self.index, need)?;
-            let header = Header {
-                kind: Kind::Slice,
-                record_len: reserved.record_len,
-                data_offset: (reserved.data_at - reserved.record_at) as u32,
-                sequence: reserved.sequence,
-                key: slices.key(),
-                generation: slices.slice_generation(),
-                index: claim.index(),
-                slice_len: slice_len as u32,
-                present: 0,
-                meta_len: 0,
-                body_len: 0,
-                payload_crc: 0,
-                buried: false,
-            };
-            let table: BlockTable = [0; SLICE_BLOCKS as usize];
-            // So that a walk gets past it, whatever becomes of it.
-            volume.write(&header.encode_slice(&table), reserved.record_at)?;
-            Ok(Record { reserved, header, table })
-        })
-    }
-
-    /// The entry of `key`, its region pinned under the shard's lock. `None` also for another kind.
-    pub(super) fn stored(&self, key: super::Key, kind: Kind) -> Option<Stored> {
-        self.index.find(key, |entry| self.pinned(entry).filter(|_| entry.kind() == kind))?
-    }
-
-    /// To be called under the lock of the entry's shard.
-    pub(super) fn pinned(&self, entry: &Entry) -> Option<Stored> {
-        let place = entry.place();
-        let volume = self.volumes.by_id(place.volume)?;
-        Some(Stored {
-            pin: Pin::new(volume, volume.region_of(place.offset)),
-            record_at: place.offset,
-            present: entry.present,
-            is_verified: entry.is_verified(),
-        })
-    }
-
-    pub(super) fn drop_corrupt(&self, key: super::Key, place: Place) {
-        self.metrics.corrupt.add(1);
-        self.index.remove_if(key, |entry| entry.place() == place);
-        tracing::warn!(volume = place.volume, offset = place.offset, "bad record dropped");
-    }
 }
 
 /// The header at `stored` if it is that of the claimed slice, in the region's present life.
-fn read_slice_header(
-    volume: &Volume,
-    stored: &Stored,
-    claim: &Claim,
-) -> Option<(Header, BlockTable)> {
+fn read_slice_header(stored: &Stored, claim: &Claim) -> Option<(Header, BlockTable)> {
     let mut bytes = [0; SLICE_HEADER_BYTES];
-    volume.file.read_exact_at(&mut bytes, stored.record_at).ok()?;
+    stored.pin.volume().file.read_exact_at(&mut bytes, stored.record_at).ok()?;
     let (header, table) = Header::decode_slice(&bytes)?;
     let slices = claim.slices();
     let data_at = stored.record_at + u64::from(header.data_offset);
@@ -231,8 +158,9 @@ fn read_slice_header(
 }
 
 /// Reads every block the header names and checks it.
-fn read_and_verify(volume: &Volume, stored: &Stored, claim: &Claim) -> Option<Header> {
-    let (header, table) = read_slice_header(volume, stored, claim)?;
+fn read_and_verify(stored: &Stored, claim: &Claim) -> Option<Header> {
+    let volume = stored.pin.volume();
+    let (header, table) = read_slice_header(stored, claim)?;
     let block_bytes = volume.layout.block_bytes();
     let slice_len = u64::from(header.slice_len);
     if header.present & !low_bits(slice_len.div_ceil(block_bytes)) != 0 || header.present == 0 {
@@ -263,9 +191,3 @@ fn missing_run(present: u64, from: u32, blocks: u32) -> Option<std::ops::Range<u
 }
 
 const _: () = assert!(HEADER_BYTES < SLICE_HEADER_BYTES && SLICE_BLOCKS == u64::BITS);
-
-/// A cache and the volumes it writes to are reached by several planes at once.
-const _: fn() = || {
-    fn shared<T: Send + Sync>() {}
-    shared::<Arc<Cache>>();
-};

@@ -12,9 +12,11 @@
 
 mod bytes;
 mod checkpoint;
+mod disk;
 mod error;
 pub mod freshness;
 mod head;
+mod heads;
 mod index;
 pub mod key;
 mod layout;
@@ -29,6 +31,8 @@ pub mod relay;
 pub mod slices;
 pub mod span;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod ticket;
 mod volume;
 mod volumes;

@@ -204,7 +204,7 @@ impl Volume {
 
     /// Takes a region that nobody holds out of the index: a drained one, or the oldest. With `force`
     /// the oldest loses its entries even if all are held, so that the next call finds one.
-    fn reclaim(&self, index: &Index, force: bool) -> Option<u32> {
+    fn reclaim(&self, index: &Index, mut force: bool) -> Option<u32> {
         loop {
             let region = {
                 let mut lists = self.lists();
@@ -216,7 +216,10 @@ impl Volume {
                 }
                 let at = match lists.sealed.iter().position(drained) {
                     Some(at) => at,
-                    None if force && lists.draining.len() < DRAINING_MAX => 0,
+                    None if force && lists.draining.len() < DRAINING_MAX => {
+                        force = false;
+                        0
+                    }
                     None => return None,
                 };
                 lists.sealed.remove(at)?

@@ -257,3 +257,15 @@ fn random_u64() -> u64 {
     hasher.write_u64(CALLS.fetch_add(1, Ordering::Relaxed));
     hasher.finish()
 }
+
+#[cfg(test)]
+impl Volumes {
+    /// Puts a volume of the same file, open for reading only, in the place of the first.
+    pub fn refuse_writes(&mut self, path: &Path, metrics: &Arc<CacheMetrics>) {
+        let file = File::open(path).unwrap();
+        let superblock = read_superblock(&file, path).unwrap().unwrap();
+        let sequences = self.sequences.clone();
+        let volume = Volume::new(0, path.into(), file, superblock, sequences, metrics.clone());
+        self.configured[0] = Arc::new(volume);
+    }
+}

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::error::StoreError;
-use super::index::{Entry, Index};
-use super::layout::Layout;
 use super::record::{BlockTable, Header};
 use super::slices::Claim;
 use super::volume::Reserved;
@@ -14,8 +13,8 @@ use crate::limits::SLICE_BLOCKS;
 /// whole blocks.
 pub struct SliceWriter {
     pub(super) claim: Claim,
-    record: Option<Record>,
-    index: Arc<Index>,
+    disk: Arc<Disk>,
+    record: Option<Box<Record>>,
     /// Offset in the slice of the next byte.
     at: u64,
     /// One past the last byte of the run, in the slice.
@@ -25,7 +24,8 @@ pub struct SliceWriter {
     block_crc: u32,
 }
 
-/// The record being written; gone once it is committed or given up.
+/// The record being written: `None` before the first byte (a fill that comes to nothing takes no
+/// room), and once it is committed.
 pub(super) struct Record {
     pub reserved: Reserved,
     pub header: Header,
@@ -33,20 +33,29 @@ pub(super) struct Record {
 }
 
 impl SliceWriter {
-    /// Writes blocks `run` of the claimed slice; the record's provisional header is on the disk.
+    /// Writes blocks `run` of the claimed slice, of which nothing is stored.
     pub(super) fn new(
+        disk: Arc<Disk>,
+        claim: Claim,
+        run: std::ops::Range<u32>,
+        block_bytes: u64,
+    ) -> SliceWriter {
+        let at = u64::from(run.start) * block_bytes;
+        let end = u64::from(run.end) * block_bytes;
+        SliceWriter { claim, disk, record: None, at, end, block_bytes, block_crc: 0 }
+    }
+
+    /// Writes blocks `run` of the claimed slice, of which `record` holds others.
+    pub(super) fn resume(
+        disk: Arc<Disk>,
         claim: Claim,
         record: Record,
         run: std::ops::Range<u32>,
-        index: Arc<Index>,
-        layout: &Layout,
     ) -> SliceWriter {
-        let block_bytes = layout.block_bytes();
-        let at = u64::from(run.start) * block_bytes;
-        let end = (u64::from(run.end) * block_bytes).min(claim.slices().slice_len(claim.index()));
-        let start = claim.slices().start_of(claim.index());
-        claim.begin(start + at, record.reserved.pin.pin().clone(), record.reserved.data_at + at);
-        SliceWriter { claim, record: Some(record), index, at, end, block_bytes, block_crc: 0 }
+        let block_bytes = record.reserved.pin.pin().volume().layout.block_bytes();
+        let mut writer = SliceWriter::new(disk, claim, run, block_bytes);
+        writer.begin(record);
+        writer
     }
 
     /// Offset in the object of the next byte to be written.
@@ -69,12 +78,18 @@ impl SliceWriter {
     /// Writes as much of `bytes` as fits before [`SliceWriter::end`] (blocking `pwrite`), moves the
     /// watermark and wakes the readers it passed. Returns how many bytes were taken.
     ///
-    /// After an error the writer takes nothing more; what it wrote before is kept.
+    /// The first write takes room on a volume; [`StoreError::NoRoom`] passes by itself, and the same
+    /// write may be tried again. After another error the writer takes nothing more; what it wrote
+    /// before is kept.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
         let room = self.end_in_slice().saturating_sub(self.at);
         let taken = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
         if taken.is_empty() {
             return Ok(0);
+        }
+        if self.record.is_none() {
+            let record = self.disk.begin_slice(&self.claim)?;
+            self.begin(record);
         }
         let Some(record) = &self.record else { return Ok(0) };
         let reserved = &record.reserved;
@@ -90,6 +105,15 @@ impl SliceWriter {
     /// Commits: checksums and final header to disk, entry to index.
     pub fn finish(mut self) -> Result<(), StoreError> {
         self.commit()
+    }
+
+    /// Shows readers where the bytes from here on will be.
+    fn begin(&mut self, record: Record) {
+        let reserved = &record.reserved;
+        let start = self.claim.slices().start_of(self.claim.index());
+        let pin = reserved.pin.pin().clone();
+        self.claim.begin(start + self.at, pin, reserved.data_at + self.at);
+        self.record = Some(Box::new(record));
     }
 
     fn end_in_slice(&self) -> u64 {
@@ -132,12 +156,7 @@ impl SliceWriter {
         let reserved = &record.reserved;
         let volume = reserved.pin.pin().volume();
         volume.write(&record.header.encode_slice(&record.table), reserved.record_at)?;
-        let key = record.header.entry_key();
-        let entry =
-            Entry::new(key, record.header.kind, reserved.place(), record.header.present, true);
-        let condemned = &reserved.pin.pin().region().condemned;
-        // A region that is being emptied takes no entry: see `Region::condemned`.
-        self.index.insert_if(entry, |_| !condemned.load(std::sync::atomic::Ordering::SeqCst));
+        self.disk.publish(reserved, &record.header);
         Ok(())
     }
 }

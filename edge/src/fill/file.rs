@@ -15,7 +15,7 @@ use crate::http::path::safe_relative;
 use crate::metrics::Outcome;
 use crate::session::Demand;
 use crate::session::demand::Want;
-use crate::sys::file::{Stat, open_beneath};
+use crate::sys::file::{Stat, is_exhausted, is_unusual_file, open_beneath};
 
 /// How long a file is believed to be as it was, ms.
 const BELIEVED_MS: u64 = 1_000;
@@ -61,16 +61,13 @@ fn relative_path(target: &str, index: Option<&str>) -> Result<PathBuf, FillError
 }
 
 fn blame(error: &io::Error) -> FillError {
-    use rustix::io::Errno;
-    match Errno::from_io_error(error) {
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL) => {
-            FillError::NotFound
-        }
-        // A link that leads out of the directory, or round in circles.
-        Some(Errno::ACCESS | Errno::PERM | Errno::XDEV | Errno::LOOP | Errno::NXIO) => {
-            FillError::Forbidden
-        }
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => FillError::Overloaded,
+    use io::ErrorKind::*;
+    match error.kind() {
+        NotFound | NotADirectory | InvalidFilename | InvalidInput => FillError::NotFound,
+        // `CrossesDevices`: a link that leads out of the directory.
+        PermissionDenied | CrossesDevices => FillError::Forbidden,
+        _ if is_unusual_file(error) => FillError::Forbidden,
+        _ if is_exhausted(error) => FillError::Overloaded,
         _ => FillError::Disk,
     }
 }

@@ -1,6 +1,6 @@
 //! The fill plane: threads that bring in from origins what the data plane misses.
 //!
-//! A worker leaves a [`Demand`] in the mailbox of the thread that [`route`] names and is answered
+//! A worker leaves a [`Demand`] in the mailbox of the thread that [`Demand::thread`] names and is answered
 //! through the demand's ticket. Demands for one key always meet on one thread, so single flight needs
 //! no lock. What a thread knows of its runtime is in `runtime`, of HTTP in `http`; bodies go to
 //! the cache through `body::Pour` and to nobody else through `relay`.
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cache::{Cache, Key};
+use crate::cache::Cache;
 use crate::mailbox::Mailbox;
 use crate::metrics::Counter;
 use crate::session::Demand;
@@ -103,11 +103,6 @@ impl Plane {
             background::checkpoint(&self.cache);
         }
     }
-}
-
-/// Which of `threads` threads the demands for `key` go to.
-pub fn route(key: Key, threads: usize) -> usize {
-    (key.0[0] % threads.max(1) as u64) as usize
 }
 
 /// Starts the plane's thread `index` (named `edge-fill-N`), which answers what is left in `mailbox`.

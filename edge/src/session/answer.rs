@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::Context;
 use super::body::{Framing, Outgoing, Source};
 use super::exchange::Exchange;
+use super::multipart::{self, Multipart};
 use crate::cache::{Body, FillError, Object, Relay};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::date::DateText;
-use crate::http::range;
+use crate::http::range::{self, Resolved};
 use crate::http::request::{Method, RequestHead, Version};
 use crate::http::response::{self, HeadWriter};
 use crate::metrics::Outcome;
@@ -23,6 +24,8 @@ enum Part {
     Whole,
     /// `start .. end`
     Range(u64, u64),
+    /// Several.
+    Ranges(Box<Resolved>),
     /// None of those asked for exist.
     Unsatisfiable,
 }
@@ -44,6 +47,7 @@ pub(super) fn object(
     match part(head, object, &validators) {
         Part::Whole => whole(exchange, out, object, context),
         Part::Range(start, end) => partial(exchange, out, object, (start, end), context),
+        Part::Ranges(ranges) => several(exchange, out, object, &ranges, context),
         Part::Unsatisfiable => unsatisfiable(exchange, out, object, context),
     }
 }
@@ -122,7 +126,7 @@ fn validators(object: &Object) -> Validators<'_> {
 }
 
 /// Ranges are for GET of a complete 200 whose length is known; `If-Range` may take them back
-/// (RFC 9110 §13.1.5, §14.2). More than one range is answered with the whole, as §14.2 allows.
+/// (RFC 9110 §13.1.5, §14.2).
 fn part(head: &RequestHead<'_>, object: &Object, validators: &Validators<'_>) -> Part {
     let Some(len) = object.len() else { return Part::Whole };
     if head.method != Method::Get || object.meta.status != 200 {
@@ -137,7 +141,7 @@ fn part(head: &RequestHead<'_>, object: &Object, validators: &Validators<'_>) ->
     match ranges.resolve(len) {
         Ok(resolved) => match resolved.single() {
             Some(only) => Part::Range(only.start, only.end),
-            None => Part::Whole,
+            None => Part::Ranges(Box::new(resolved)),
         },
         Err(_) => Part::Unsatisfiable,
     }
@@ -169,6 +173,32 @@ fn partial(
     head.content_range(start, end, object.len());
     finish(head, exchange, Framing::Length, Some(end - start), context);
     out.begin(source(exchange, object), Framing::Length, start, end);
+}
+
+/// Several ranges, unless the whole is no longer than they are with their lines: asking for many
+/// crumbs must not cost more than asking for the loaf (RFC 9110 §14.2).
+fn several(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    object: &Arc<Object>,
+    ranges: &Resolved,
+    context: &Context<'_>,
+) {
+    let len = object.len().unwrap_or(0);
+    let parts = Multipart::new(object, len, ranges.ranges(), context.now);
+    if parts.len() >= len {
+        return whole(exchange, out, object, context);
+    }
+    exchange.status = 206;
+    let mut head = HeadWriter::new(&mut out.text, 206);
+    for line in multipart::fields_of_whole(&object.meta.headers) {
+        head.raw(line);
+    }
+    own_fields(&mut head, exchange, object, context);
+    head.field("Content-Type", parts.content_type().as_bytes());
+    head.field("Accept-Ranges", b"bytes");
+    finish(head, exchange, Framing::Length, Some(parts.len()), context);
+    out.begin_multipart(object.clone(), parts);
 }
 
 fn unsatisfiable(
@@ -205,12 +235,22 @@ fn begin<'v>(
 ) -> HeadWriter<'v> {
     let mut head = HeadWriter::new(&mut out.text, exchange.status);
     head.raw(&object.meta.headers);
+    own_fields(&mut head, exchange, object, context);
+    head
+}
+
+/// What the node says about a stored answer.
+fn own_fields(
+    head: &mut HeadWriter<'_>,
+    exchange: &Exchange,
+    object: &Object,
+    context: &Context<'_>,
+) {
     // An object straight from a directory has no age: the node is its origin.
     if !matches!(object.body, Body::File { .. }) {
         head.number("Age", object.meta.age_ms(context.now) / 1000);
     }
-    cache_status(&mut head, exchange);
-    head
+    cache_status(head, exchange);
 }
 
 /// For what the node says itself (RFC 9110 §6.6.1).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::Context;
+use super::multipart::Multipart;
 use crate::cache::relay::Chunk;
 use crate::cache::{Cache, FillError, Object, Read, Relay, Span, Ticket};
 use crate::http::chunked;
@@ -58,6 +59,8 @@ pub(super) struct Outgoing {
     literal: Bytes,
     span: Option<Span>,
     source: Source,
+    /// Parts to come after the current range, when several were asked for.
+    multipart: Option<Multipart>,
     framing: Framing,
     /// The next byte of the object to be staged, and one past the last (`u64::MAX`: not known).
     position: u64,
@@ -82,6 +85,7 @@ impl Outgoing {
             literal: Bytes::new(),
             span: None,
             source: Source::Nothing,
+            multipart: None,
             framing: Framing::Length,
             position: 0,
             end: 0,
@@ -100,6 +104,7 @@ impl Outgoing {
         self.literal = Bytes::new();
         self.span = None;
         self.abandon();
+        self.multipart = None;
         self.ended = true;
         self.held = false;
         self.touched = false;
@@ -118,6 +123,12 @@ impl Outgoing {
         self.touched = false;
         self.chunk_left = 0;
         self.tries = 0;
+    }
+
+    /// Sets a body of several ranges of `object`.
+    pub(super) fn begin_multipart(&mut self, object: Arc<Object>, multipart: Multipart) {
+        self.begin(Source::Object(object), Framing::Length, 0, 0);
+        self.multipart = Some(multipart);
     }
 
     /// A literal body, already framed by its length.
@@ -316,6 +327,15 @@ impl Outgoing {
         let short = self.framing == Framing::Length && self.position < self.end;
         if short && matches!(self.source, Source::Object(_)) {
             return Some(Next::Failed(FillError::Broken));
+        }
+        if let Some(multipart) = &mut self.multipart {
+            if let Some(part) = multipart.parts.pop_front() {
+                self.text.extend_from_slice(&part.head);
+                (self.position, self.end) = (part.range.start, part.range.end);
+                return None;
+            }
+            self.text.extend_from_slice(&multipart.close);
+            self.multipart = None;
         }
         if self.framing == Framing::Chunked {
             self.text.extend_from_slice(b"0\r\n\r\n");

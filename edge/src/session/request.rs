@@ -235,8 +235,8 @@ fn key(site: &Site, head: &RequestHead<'_>, context: &Context<'_>) -> Key {
 fn first_range(head: &RequestHead<'_>) -> Option<(u64, Option<u64>)> {
     let ranges = head.header("range").and_then(range::parse)?;
     match ranges.specs() {
-        [Spec::FromTo(first, last)] => Some((*first, Some(last.saturating_add(1)))),
         [Spec::From(first)] => Some((*first, None)),
+        [Spec::FromTo(first, last), ..] => Some((*first, Some(last.saturating_add(1)))),
         // A suffix: the first slice tells the length, the rest follows.
         _ => Some((0, Some(1))),
     }

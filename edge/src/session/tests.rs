@@ -1,6 +1,6 @@
 //! The machine, driven by hand: bytes in, bytes out.
 
-use std::io::Read as _;
+use std::io::Write as _;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -148,19 +148,17 @@ fn meta(status: u16) -> Meta {
     }
 }
 
-fn file_object() -> Arc<Object> {
+fn file_object(content: &[u8]) -> Arc<Object> {
     let mut file = tempfile::tempfile().unwrap();
-    std::io::Write::write_all(&mut file, BODY).unwrap();
-    let mut check = Vec::new();
-    std::io::Seek::rewind(&mut file).unwrap();
-    file.read_to_end(&mut check).unwrap();
-    let body = Body::File { file: Arc::new(file), len: BODY.len() as u64 };
+    file.write_all(content).unwrap();
+    let body = Body::File { file: Arc::new(file), len: content.len() as u64 };
     Arc::new(Object { key: Key([1, 1]), meta: meta(200), body })
 }
 
 fn open_file(target: &str) -> Result<Opened, FillError> {
     match target {
-        "/f" => Ok(Opened::Object(file_object(), Outcome::Miss)),
+        "/f" => Ok(Opened::Object(file_object(BODY), Outcome::Miss)),
+        "/long" => Ok(Opened::Object(file_object(&BODY.repeat(1_000)), Outcome::Miss)),
         "/relay" => {
             let relay = Relay::new(200, b"Date: today\r\n"[..].into(), None);
             relay.push(bytes::Bytes::from_static(b"abc")).unwrap();
@@ -216,6 +214,30 @@ fn ranges_and_conditions() {
     check(if_range("old"), 200, "Content-Length: 10\r\n", "0123456789");
     check(get("/f", "If-None-Match: \"tag\"\r\n"), 304, "ETag: \"tag\"\r\n", ""); // §13.1.2
     check(get("/f", "If-Match: \"old\"\r\n"), 412, "Content-", "412 Precondition Failed\n");
+}
+
+#[test]
+fn several_ranges_come_in_parts() {
+    let asked = get("/long", "Range: bytes=5-7, 9000-, -3, 20000-\r\n");
+    let answer = Rig::new(open_file).answer(&asked);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 206 "), "{head}");
+    let boundary = head.split_once("multipart/byteranges; boundary=").expect(head).1;
+    let boundary = boundary.lines().next().unwrap();
+    assert_eq!(head.matches("Content-Type: ").count(), 1, "{head}");
+    assert!(head.ends_with(&format!("\r\nContent-Length: {}", body.len())), "{head}");
+    // The last three bytes are in the range before them; what lies past the end is left out.
+    let part = |range: &str, bytes: &str| {
+        let fields = format!("Content-Type: text/plain\r\nContent-Range: bytes {range}/10000");
+        format!("\r\n--{boundary}\r\n{fields}\r\n\r\n{bytes}")
+    };
+    let parts = part("5-7", "567") + &part("9000-9999", &"0123456789".repeat(100));
+    assert_eq!(body, parts + &format!("\r\n--{boundary}--\r\n"));
+    // Crumbs that would cost more than the loaf.
+    let crumbs: Vec<String> =
+        (0..30).map(|at| format!("{}-{}", at * 330, at * 330 + 240)).collect();
+    let crumbs = get("/long", &format!("Range: bytes={}\r\n", crumbs.join(",")));
+    check(crumbs, 200, "Content-Length: 10000\r\n", &"0123456789".repeat(1_000));
 }
 
 #[test]
@@ -317,7 +339,8 @@ proptest! {
     /// However received bytes are split and however little the socket takes, the same comes out.
     #[test]
     fn splits_change_nothing(splits in prop::collection::vec(1usize..40, 1..30), step in 1usize..50) {
-        let requests = get("/f", "") + &get("/relay", "") + &get("/f", "Range: bytes=3-\r\n")
+        let requests = get("/f", "") + &get("/relay", "")
+            + &get("/long", "Range: bytes=0-3,5000-5009,9000-9100\r\n") + &get("/f", "Range: bytes=3-\r\n")
             + &get("/none", "") + &get("/f", "Content-Length: 3\r\n") + "xyz" + &get("/f", "Connection: close\r\n");
         let mut rig = Rig::new(open_file);
         let whole = rig.answer(&requests);

@@ -53,6 +53,17 @@ pub fn open_beneath(dir: impl AsFd, path: impl AsRef<Path>) -> io::Result<(File,
     Ok((file, stat))
 }
 
+/// Whether an open failed because of what stands there: links that go round, a socket, a device
+/// without a driver.
+pub fn is_unusual_file(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO | Errno::NODEV))
+}
+
+/// Whether a call failed because descriptors or memory ran out; it may do better later.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+}
+
 /// What an open file is now.
 pub fn stat(file: impl AsFd) -> io::Result<Stat> {
     let stat = rustix::fs::fstat(file)?;

@@ -1,6 +1,7 @@
 //! `file://` origins.
 
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use super::rig::Rig;
@@ -59,6 +60,8 @@ fn what_is_not_a_file_beneath_the_root_is_refused() {
     symlink("/etc/passwd", root.join("absolute")).unwrap();
     let fifo = std::process::Command::new("mkfifo").arg(root.join("fifo")).status().unwrap();
     assert!(fifo.success());
+    symlink("round", root.join("round")).unwrap();
+    let _socket = UnixListener::bind(root.join("socket")).unwrap();
     let rig = Rig::with_files(&root);
     let rows = [
         ("/missing", FillError::NotFound),
@@ -71,6 +74,8 @@ fn what_is_not_a_file_beneath_the_root_is_refused() {
         ("/escape", FillError::Forbidden),
         ("/absolute", FillError::Forbidden),
         ("/fifo", FillError::Forbidden),
+        ("/round", FillError::Forbidden),
+        ("/socket", FillError::Forbidden),
     ];
     for (target, expected) in rows {
         assert_eq!(rig.open(target).opened().err(), Some(expected), "{target}");

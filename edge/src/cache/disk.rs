@@ -1,0 +1,135 @@
+//! Index and volumes together: what is stored where, and room for more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::error::StoreError;
+use super::index::{Entry, Index, Place};
+use super::key::Key;
+use super::metrics::CacheMetrics;
+use super::record::{BlockTable, Header, Kind, PAGE_BYTES, SLICE_HEADER_BYTES};
+use super::region::Pin;
+use super::slices::Claim;
+use super::volume::{Need, Reserved, Volume};
+use super::volumes::Volumes;
+use super::writer::Record;
+use crate::limits::SLICE_BLOCKS;
+
+/// See the module.
+pub(super) struct Disk {
+    pub index: Index,
+    pub volumes: Volumes,
+    pub metrics: Arc<CacheMetrics>,
+}
+
+/// A record as it lies on a volume, its region pinned.
+pub(super) struct Stored {
+    pub pin: Pin,
+    pub record_at: u64,
+    pub present: u64,
+    pub is_verified: bool,
+}
+
+impl Stored {
+    pub fn place(&self) -> Place {
+        Place { volume: self.pin.volume().id, offset: self.record_at }
+    }
+}
+
+impl Disk {
+    /// The entry of `key`, its region pinned under the shard's lock. `None` also for another kind.
+    pub fn stored(&self, key: Key, kind: Kind) -> Option<Stored> {
+        self.index.find(key, |entry| self.pinned(entry).filter(|_| entry.kind() == kind))?
+    }
+
+    /// To be called under the lock of the entry's shard.
+    pub fn pinned(&self, entry: &Entry) -> Option<Stored> {
+        let place = entry.place();
+        let volume = self.volumes.by_id(place.volume)?;
+        Some(Stored {
+            pin: Pin::new(volume, volume.region_of(place.offset)),
+            record_at: place.offset,
+            present: entry.present,
+            is_verified: entry.is_verified(),
+        })
+    }
+
+    /// The record at `place` was read and its checksums are right.
+    pub fn mark_verified(&self, key: Key, place: Place, present: u64) {
+        self.metrics.verified.add(1);
+        self.index.find(key, |entry| {
+            if entry.place() == place {
+                entry.set_verified(present);
+            }
+        });
+    }
+
+    /// The record at `place` is not what the index says.
+    pub fn drop_corrupt(&self, key: Key, place: Place) {
+        self.metrics.corrupt.add(1);
+        self.index.remove_if(key, |entry| entry.place() == place);
+        tracing::warn!(volume = place.volume, offset = place.offset, "bad record dropped");
+    }
+
+    /// A record is whole on the disk: the index may show it. A region that is being emptied takes no
+    /// entry; asked under the shard's lock, so either this sees it or the emptying sees the entry.
+    pub fn publish(&self, reserved: &Reserved, header: &Header) {
+        let (key, place) = (header.entry_key(), reserved.place());
+        let entry = Entry::new(key, header.kind, place, header.present, true);
+        let condemned = &reserved.pin.pin().region().condemned;
+        self.index.insert_if(entry, |_| !condemned.load(Ordering::SeqCst));
+    }
+
+    /// Runs `store` on the volume of `key`; when that fails, on the next.
+    pub fn on_a_volume<T>(
+        &self,
+        key: Key,
+        mut store: impl FnMut(&Arc<Volume>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut failure = StoreError::NoRoom;
+        for volume in self.volumes.usable_from(key) {
+            match store(volume) {
+                Err(error @ (StoreError::Io { .. } | StoreError::NoRoom)) => failure = error,
+                done => return done,
+            }
+        }
+        match self.volumes.spare(&self.metrics) {
+            Some(spare) => store(&spare?),
+            None => Err(failure),
+        }
+    }
+
+    /// A new record for the claimed slice, with a provisional header on the disk.
+    pub fn begin_slice(&self, claim: &Claim) -> Result<Record, StoreError> {
+        let slices = claim.slices();
+        let slice_len = slices.slice_len(claim.index());
+        let key = slices.key().slice(slices.slice_generation(), claim.index());
+        let need = Need {
+            header_bytes: SLICE_HEADER_BYTES as u64,
+            data_bytes: slice_len,
+            data_align: PAGE_BYTES,
+        };
+        self.on_a_volume(key, |volume| {
+            let reserved = volume.reserve(&self.index, need)?;
+            let header = Header {
+                kind: Kind::Slice,
+                record_len: reserved.record_len,
+                data_offset: (reserved.data_at - reserved.record_at) as u32,
+                sequence: reserved.sequence,
+                key: slices.key(),
+                generation: slices.slice_generation(),
+                index: claim.index(),
+                slice_len: slice_len as u32,
+                present: 0,
+                meta_len: 0,
+                body_len: 0,
+                payload_crc: 0,
+                buried: false,
+            };
+            let table: BlockTable = [0; SLICE_BLOCKS as usize];
+            // So that a walk gets past it, whatever becomes of it.
+            volume.write(&header.encode_slice(&table), reserved.record_at)?;
+            Ok(Record { reserved, header, table })
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! Objects' heads on the volumes: written by `insert`, read by `load`, buried by `forget`.
+
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::disk::Stored;
+use super::error::StoreError;
+use super::head::{self, StoredBody};
+use super::record::{HEADER_BYTES, Header, Kind};
+use super::slices::Slices;
+use super::store::Cache;
+use super::volume::Need;
+use super::{Body, Key, Object};
+use crate::clock::Now;
+
+impl Cache {
+    /// The object whose head is on a volume but not in memory. Blocks on the disk.
+    pub fn load(&self, key: Key) -> Option<Arc<Object>> {
+        if let Some(object) = self.lookup(key) {
+            return Some(object);
+        }
+        let stored = self.disk.stored(key, Kind::Head)?;
+        let place = stored.place();
+        let (meta, body) = match read_head(&stored, key) {
+            Ok(read) => read,
+            Err(Unread::Buried) => {
+                self.disk.index.remove_if(key, |entry| entry.place() == place);
+                return None;
+            }
+            Err(Unread::Bad) => {
+                self.disk.drop_corrupt(key, place);
+                return None;
+            }
+        };
+        if !stored.is_verified {
+            self.disk.mark_verified(key, place, 0);
+        }
+        let body = match body {
+            LoadedBody::Memory(bytes) => Body::Memory(bytes),
+            LoadedBody::Slices { generation, slice_generation, len } => {
+                let slice_bytes = self.slice_bytes();
+                let slices = Slices::new(key, generation, slice_generation, slice_bytes, Some(len));
+                Body::Slices(Arc::new(slices))
+            }
+        };
+        let object = self.objects.find_or_insert(Arc::new(Object { key, meta, body }));
+        // It may have been forgotten or replaced meanwhile; then what was read must not stay.
+        if self.disk.index.find(key, |entry| entry.place() == place) != Some(true) {
+            self.objects.remove_same(&object);
+            return self.lookup(key);
+        }
+        Some(object)
+    }
+
+    /// Makes `object` the one found under its key; heads of `Slices` and `Memory` objects are
+    /// written to a volume too, as far as their length is known (insert again after
+    /// [`Slices::set_len`]). Blocks on the disk.
+    pub fn insert(&self, object: Arc<Object>, _now: Now) {
+        self.disk.metrics.evicted_objects.add(self.objects.insert(object.clone()));
+        let body = match &object.body {
+            Body::File { .. } => return,
+            Body::Memory(_) => StoredBody::Memory,
+            Body::Slices(slices) => match slices.len() {
+                None => return self.forget_stored(object.key),
+                Some(len) => StoredBody::Slices {
+                    generation: slices.generation(),
+                    slice_generation: slices.slice_generation(),
+                    len,
+                },
+            },
+        };
+        if let Err(error) = self.write_head(&object, &body) {
+            tracing::warn!(key = ?object.key, %error, "head of an object not stored");
+            self.forget_stored(object.key);
+        }
+    }
+
+    fn write_head(&self, object: &Object, body: &StoredBody) -> Result<(), StoreError> {
+        let meta = head::encode(&object.meta, body);
+        let body: &[u8] = match &object.body {
+            Body::Memory(bytes) => bytes,
+            _ => &[],
+        };
+        let need = Need {
+            header_bytes: HEADER_BYTES as u64,
+            data_bytes: (meta.len() + body.len()) as u64,
+            data_align: 1,
+        };
+        self.disk.on_a_volume(object.key, |volume| {
+            let reserved = volume.reserve(&self.disk.index, need)?;
+            let header = Header {
+                kind: Kind::Head,
+                record_len: reserved.record_len,
+                data_offset: HEADER_BYTES as u32,
+                sequence: reserved.sequence,
+                key: object.key,
+                generation: 0,
+                index: 0,
+                slice_len: 0,
+                present: 0,
+                meta_len: meta.len() as u32,
+                body_len: body.len() as u32,
+                payload_crc: crc32c::crc32c_append(crc32c::crc32c(&meta), body),
+                buried: false,
+            };
+            let record = [&header.encode()[..], &meta, body].concat();
+            volume.write(&record, reserved.record_at)?;
+            self.disk.publish(&reserved, &header);
+            Ok(())
+        })
+    }
+
+    /// Forgets an object (memory and index), for the next start too. Blocks on the disk.
+    pub fn forget(&self, key: Key) {
+        self.objects.remove(key);
+        self.forget_stored(key);
+    }
+
+    fn forget_stored(&self, key: Key) {
+        let Some(stored) = self.disk.stored(key, Kind::Head) else { return };
+        let place = stored.place();
+        if self.disk.index.remove_if(key, |entry| entry.place() == place).is_some()
+            && let Err(error) = stored.pin.volume().bury(place.offset)
+        {
+            tracing::warn!(?key, %error, "a forgotten object may come back after a restart");
+        }
+    }
+}
+
+enum LoadedBody {
+    Memory(bytes::Bytes),
+    Slices { generation: u64, slice_generation: u64, len: u64 },
+}
+
+/// Why a head record is none.
+enum Unread {
+    /// Forgotten since the checkpoint that names it.
+    Buried,
+    Bad,
+}
+
+/// Reads and checks a head record.
+fn read_head(stored: &Stored, key: Key) -> Result<(super::Meta, LoadedBody), Unread> {
+    let volume = stored.pin.volume();
+    let read = |bytes: &mut [u8], at| volume.file.read_exact_at(bytes, at).map_err(|_| Unread::Bad);
+    let mut bytes = [0; HEADER_BYTES];
+    read(&mut bytes, stored.record_at)?;
+    let header = Header::decode(&bytes).ok_or(Unread::Bad)?;
+    let sequence = stored.pin.region().sequence.load(Ordering::Acquire);
+    let is_same = header.kind == Kind::Head && header.key == key && header.sequence == sequence;
+    if !is_same || u64::from(header.record_len) > volume.layout.region_bytes {
+        return Err(Unread::Bad);
+    }
+    if header.buried {
+        return Err(Unread::Buried);
+    }
+    let mut payload = vec![0; header.meta_len as usize + header.body_len as usize];
+    read(&mut payload, stored.record_at + u64::from(header.data_offset))?;
+    if crc32c::crc32c(&payload) != header.payload_crc {
+        return Err(Unread::Bad);
+    }
+    let (meta, body) = head::decode(&payload[..header.meta_len as usize]).ok_or(Unread::Bad)?;
+    let body = match body {
+        StoredBody::Memory => {
+            LoadedBody::Memory(bytes::Bytes::from(payload).slice(header.meta_len as usize..))
+        }
+        StoredBody::Slices { generation, slice_generation, len } => {
+            LoadedBody::Slices { generation, slice_generation, len }
+        }
+    };
+    Ok((meta, body))
+}
