@@ -25,8 +25,8 @@ pub use list::{Address4, Allow, Deny};
 pub use ports::Ports;
 pub use rate::Rate;
 pub use settings::{
-    EPHEMERAL_PORT_MIN, MODE_ENFORCE, MODE_OBSERVE, POLICY_DROP, POLICY_LIMIT, POLICY_PASS,
-    Settings,
+    EPHEMERAL_PORT_MIN, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, POLICY_DROP, POLICY_LIMIT,
+    POLICY_PASS, Settings,
 };
 pub use total::Total;
 

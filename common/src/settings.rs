@@ -8,6 +8,9 @@ pub const MODE_OBSERVE: u32 = 0;
 /// Verdicts drop.
 pub const MODE_ENFORCE: u32 = 1;
 
+/// Packets pass unseen.
+pub const MODE_OFF: u32 = 2;
+
 /// A policy: such packets pass.
 pub const POLICY_PASS: u32 = 0;
 /// They pass within the client's limits of packets and bytes.
@@ -25,7 +28,7 @@ pub const EPHEMERAL_PORT_MIN: u16 = 32_768;
 pub struct Settings {
     /// [`crate::LAYOUT`] of the node that wrote the maps.
     pub layout: u32,
-    /// [`MODE_OBSERVE`] or [`MODE_ENFORCE`]; what is neither observes.
+    /// [`MODE_ENFORCE`] or [`MODE_OFF`]; what is neither observes.
     pub mode: u32,
     /// Fragments: [`POLICY_PASS`] or [`POLICY_DROP`].
     pub fragments: u32,

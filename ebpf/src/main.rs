@@ -22,13 +22,17 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::{sock_ops, xdp};
 use aya_ebpf::programs::{SockOpsContext, XdpContext};
-use edge_common::{MODE_ENFORCE, reason};
+use edge_common::{MODE_ENFORCE, MODE_OFF, reason};
 
 use crate::{frame::Frame, packet::Packet};
 
 /// Judges one packet.
 #[xdp]
 pub fn edge(context: XdpContext) -> u32 {
+    let Some(settings) = settings::settings() else { return XDP_PASS };
+    if settings.mode == MODE_OFF {
+        return XDP_PASS;
+    }
     let frame = Frame::new(&context);
     let bytes = frame.len();
     let mut packet = Packet::EMPTY;
@@ -36,7 +40,6 @@ pub fn edge(context: XdpContext) -> u32 {
     // SAFETY: a helper without arguments, known to XDP programs since Linux 5.11.
     let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
 
-    let Some(settings) = settings::settings() else { return XDP_PASS };
     let verdict = verdict::of(&packet, shape, bytes, now_ns, settings);
     let drops = reason::drops(verdict) && settings.mode == MODE_ENFORCE;
     totals::count(verdict, bytes, drops);

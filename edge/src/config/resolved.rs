@@ -173,6 +173,19 @@ pub enum GuardMode {
     Enforce,
     /// Verdicts are counted, packets pass.
     Observe,
+    /// Packets pass unseen: by hand only, `edge guard off`.
+    Off,
+}
+
+impl GuardMode {
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GuardMode::Enforce => "enforce",
+            GuardMode::Observe => "observe",
+            GuardMode::Off => "off",
+        }
+    }
 }
 
 /// `[log]`

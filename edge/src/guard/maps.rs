@@ -5,10 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use edge_common::{
-    ALLOW_MAX, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, MODE_ENFORCE, Ports, Settings,
-    Total, reason,
+    ALLOW_MAX, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, Ports, Settings, Total, reason,
 };
 
 use super::list::List;
@@ -75,6 +74,15 @@ impl Maps {
             conns.insert(key, conn);
         }
         Ok(conns.iter().map(|(key, conn)| ConnRow::new(key, conn)).collect())
+    }
+
+    /// What is kept of a client that has proven itself.
+    pub(super) fn proven_client(&self, key: [u8; 16]) -> Result<Option<Client>, GuardError> {
+        match self.proven.get(&key, 0) {
+            Ok(client) => Ok(Some(client)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(GuardError::bpf("read client", error)),
+        }
     }
 
     /// Forgets which clients have proven themselves, and how many connections they hold.
@@ -165,7 +173,7 @@ impl Maps {
     /// Whether verdicts drop.
     pub fn mode(&self) -> Result<GuardMode, GuardError> {
         let settings = self.settings()?;
-        Ok(if settings.mode == MODE_ENFORCE { GuardMode::Enforce } else { GuardMode::Observe })
+        Ok(rules::mode(settings.mode))
     }
 
     /// Has verdicts drop, or not; from the next packet on.

@@ -22,6 +22,7 @@ mod prefix;
 mod program;
 mod rows;
 mod rules;
+mod why;
 
 pub use error::GuardError;
 pub use maps::Maps;
@@ -29,6 +30,7 @@ pub use note::GuardNote;
 pub use prefix::{Prefix, PrefixError};
 pub use program::{Action, AttachMode, Attached, Following, Program, is_built_in};
 pub use rows::{BanRow, ConnRow, FlowRow, TotalRow};
+pub use why::{BucketRow, LimitedRow, Why};
 
 use crate::config;
 

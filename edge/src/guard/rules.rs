@@ -3,8 +3,8 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use edge_common::{
-    LAYOUT, MODE_ENFORCE, MODE_OBSERVE, POLICY_DROP, POLICY_LIMIT, POLICY_PASS, Ports, Rate,
-    Settings, mask,
+    LAYOUT, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, POLICY_DROP, POLICY_LIMIT, POLICY_PASS, Ports,
+    Rate, Settings, mask,
 };
 
 use super::{GuardError, Maps};
@@ -33,6 +33,16 @@ pub(super) fn mode_number(mode: GuardMode) -> u32 {
     match mode {
         GuardMode::Enforce => MODE_ENFORCE,
         GuardMode::Observe => MODE_OBSERVE,
+        GuardMode::Off => MODE_OFF,
+    }
+}
+
+/// The mode of a number; what is none observes.
+pub(super) fn mode(number: u32) -> GuardMode {
+    match number {
+        MODE_ENFORCE => GuardMode::Enforce,
+        MODE_OFF => GuardMode::Off,
+        _ => GuardMode::Observe,
     }
 }
 

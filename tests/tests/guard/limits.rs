@@ -94,6 +94,36 @@ fn packets_and_bytes_have_limits_of_their_own() {
 }
 
 #[test]
+fn why_names_the_limit_that_decides() {
+    let Some(mut judge) = Judge::new(GuardMode::Enforce, |rules| rules.syn = SLOW) else { return };
+    let client = CLIENT4.into();
+    let before = judge.maps.why(client).unwrap();
+    assert_eq!((before.proven, before.limited, before.buckets.len()), (false, None, 1));
+    assert_eq!((before.buckets[0].left, before.buckets[0].burst), (5, 5));
+    judge.passed(&segment(SYN), 8);
+    let after = judge.maps.why(client).unwrap();
+    assert_eq!((after.limited_packets, after.limited.unwrap().reason), (3, "syn_rate"));
+    assert_eq!(
+        (after.client.to_string(), after.buckets[0].reason),
+        ("192.0.2.7".to_owned(), "syn_rate")
+    );
+    judge.maps.ban("192.0.2.0/24".parse().unwrap(), edge_common::reason::SCAN, None).unwrap();
+    assert_eq!(judge.maps.why(client).unwrap().bans[0].reason, "scan");
+    assert!(judge.maps.why(SERVER4.into()).unwrap().bans.is_empty());
+}
+
+#[test]
+fn off_is_off() {
+    let Some(mut judge) = Judge::new(GuardMode::Enforce, |rules| rules.syn = SLOW) else { return };
+    judge.maps.ban("192.0.2.0/24".parse().unwrap(), edge_common::reason::SCAN, None).unwrap();
+    judge.maps.set_mode(GuardMode::Off).unwrap();
+    assert_eq!(judge.passed(&segment(SYN), 20), 20);
+    assert_eq!(judge.counted("scan"), [0, 0], "unseen");
+    judge.maps.set_mode(GuardMode::Enforce).unwrap();
+    assert_eq!(judge.passed(&segment(SYN), 1), 0);
+}
+
+#[test]
 fn observing_counts_what_is_over_a_limit_and_passes_it() {
     let limit = |rules: &mut GuardRules| rules.syn = SLOW;
     let Some(mut judge) = Judge::new(GuardMode::Observe, limit) else { return };
