@@ -56,7 +56,7 @@ pub const fn slot(prefix: [u8; 16], seed: u64, slots: u32) -> u32 {
     let mut mixed = seed ^ u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
     mixed = mix(mixed) ^ u64::from_ne_bytes(rest);
     // The upper half, scaled to the table.
-    ((mix(mixed) >> 32) * slots as u64 >> 32) as u32
+    (((mix(mixed) >> 32) * slots as u64) >> 32) as u32
 }
 
 /// The finaliser of MurmurHash3: every bit of the input changes half of the output's.
@@ -66,7 +66,7 @@ const fn mix(mut value: u64) -> u64 {
     value = value.wrapping_mul(0xff51_afd7_ed55_8ccd);
     value ^= value >> 33;
     value = value.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    value ^ value >> 33
+    value ^ (value >> 33)
 }
 
 const _: () = assert!(size_of::<Client>() == 64);

@@ -142,7 +142,7 @@ mod tests {
                     let elapsed_ns = u128::from(now_ns - start_ns);
                     let most = u128::from(burst) + elapsed_ns * u128::from(per_s) / u128::from(NS_PER_S);
                     // A nanosecond is lost to rounding with every packet, and 2^-20 ns a unit.
-                    let slack = 200 * rounding + most / 1_000 + most * u128::from(per_s) >> 50;
+                    let slack = 200 * rounding + most / 1_000 + ((most * u128::from(per_s)) >> 50);
                     proptest::prop_assert!(units <= most + slack, "{units} of {most}");
                 }
             }
