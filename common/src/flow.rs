@@ -56,5 +56,11 @@ pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
+/// Whether an address is `::ffff:a.b.c.d`.
+#[inline(always)]
+pub const fn is_mapped(address: &[u8; 16]) -> bool {
+    matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+}
+
 const _: () = assert!(size_of::<FlowKey>() == 40 && align_of::<FlowKey>() == 2);
 const _: () = assert!(size_of::<Flow>() == 40);

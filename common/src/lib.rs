@@ -5,23 +5,39 @@
 //! asserted. Whoever changes one raises [`LAYOUT`]: pinned maps of another layout are replaced.
 #![no_std]
 
+mod client;
+mod conn;
 mod flow;
 mod list;
 #[cfg(feature = "user")]
 mod pod;
+mod ports;
+mod rate;
 pub mod reason;
 mod settings;
+pub mod tcp;
 mod total;
 
-pub use flow::{Flow, FlowKey, mapped};
+pub use client::{Client, mask, prefix, slot};
+pub use conn::{Conn, STATE_CLOSED, STATE_ESTABLISHED};
+pub use flow::{Flow, FlowKey, is_mapped, mapped};
 pub use list::{Address4, Allow, Deny};
-pub use settings::{MODE_ENFORCE, MODE_OBSERVE, Settings};
+pub use ports::Ports;
+pub use rate::Rate;
+pub use settings::{
+    EPHEMERAL_PORT_MIN, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, POLICY_DROP, POLICY_LIMIT,
+    POLICY_PASS, Settings,
+};
 pub use total::Total;
 
 /// Version of everything in this crate that lies in pinned maps.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 3;
 /// Flows accounted for when the configuration says nothing.
 pub const FLOWS_DEFAULT: u32 = 65_536;
+/// Connections followed when the configuration says nothing.
+pub const CONNS_DEFAULT: u32 = 65_536;
+/// Clients kept apart when the configuration says nothing.
+pub const CLIENTS_DEFAULT: u32 = 65_536;
 /// Entries of each allow list.
 pub const ALLOW_MAX: u32 = 4_096;
 /// Entries of each deny list, configured prefixes and bans together.

@@ -1,6 +1,6 @@
 //! `aya::Pod`: types that may be copied to and from the kernel byte by byte.
 
-use crate::{Address4, Allow, Deny, Flow, FlowKey, Settings, Total};
+use crate::{Address4, Allow, Client, Conn, Deny, Flow, FlowKey, Ports, Settings, Total};
 
 // SAFETY: this type and the others here are `repr(C)` integers and byte arrays, valid for every bit pattern, `'static`, and
 // without padding: the size of each is asserted to be the sum of its fields beside its definition.
@@ -17,3 +17,9 @@ unsafe impl aya::Pod for FlowKey {}
 unsafe impl aya::Pod for Settings {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Total {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Client {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Ports {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Conn {}

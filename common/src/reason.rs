@@ -9,9 +9,10 @@ pub const ALLOWED: u32 = 1;
 pub const FRAGMENT: u32 = 2;
 /// Neither IPv4 nor IPv6 (ARP, LLDP, ...). Passes.
 pub const NOT_IP: u32 = 3;
-/// Cut short, contradicting itself, or with more headers than are followed. Passes: the kernel
-/// judges it.
-pub const MALFORMED: u32 = 4;
+/// With more tags or extension headers than are followed. Passes: the kernel judges it.
+pub const UNREAD: u32 = 4;
+/// To a port on which nothing is dropped: the node's admin port, ssh.
+pub const EXEMPT: u32 = 5;
 
 /// Reasons from here on drop.
 pub const FIRST_DROP: u32 = 8;
@@ -26,21 +27,54 @@ pub const FLOOD: u32 = 11;
 /// Banned for probing.
 pub const SCAN: u32 = 12;
 
+/// Cut short, or contradicting itself: no stack would take it.
+pub const MALFORMED: u32 = 16;
+/// TCP flags that no stack sends together.
+pub const TCP_FLAGS: u32 = 17;
+/// A fragment, where the policy is to drop them.
+pub const FRAGMENTED: u32 = 18;
+/// To a TCP port that the node does not serve, where the policy is to drop these.
+pub const UNSERVED: u32 = 19;
+/// A datagram, where the policy is to drop them.
+pub const UDP: u32 = 20;
+/// An echo request, where the policy is to drop them.
+pub const ICMP: u32 = 21;
+/// Its client asked for too many connections in a short time.
+pub const SYN_RATE: u32 = 22;
+/// Its client sent too many packets.
+pub const PACKET_RATE: u32 = 23;
+/// Its client sent too many bytes.
+pub const BYTE_RATE: u32 = 24;
+
+/// Its client holds too many connections.
+pub const CONNS: u32 = 25;
+
 /// Length of the table of totals; later reasons find room.
-pub const COUNT: u32 = 16;
+pub const COUNT: u32 = 32;
 
 /// Every reason with its stable name.
-pub const NAMES: [(u32, &str); 10] = [
+pub const NAMES: [(u32, &str); 21] = [
     (PASSED, "passed"),
     (ALLOWED, "allowed"),
     (FRAGMENT, "fragment"),
     (NOT_IP, "not_ip"),
-    (MALFORMED, "malformed"),
+    (UNREAD, "unread"),
+    (EXEMPT, "exempt"),
     (CONFIG, "config"),
     (OPERATOR, "operator"),
     (ABUSE, "abuse"),
     (FLOOD, "flood"),
     (SCAN, "scan"),
+    (MALFORMED, "malformed"),
+    (TCP_FLAGS, "tcp_flags"),
+    (FRAGMENTED, "fragmented"),
+    (UNSERVED, "unserved"),
+    (UDP, "udp"),
+    (ICMP, "icmp"),
+    (SYN_RATE, "syn_rate"),
+    (PACKET_RATE, "packet_rate"),
+    (BYTE_RATE, "byte_rate"),
+    (CONNS, "conns"),
 ];
 
 /// Whether packets with this reason are dropped in enforce mode.
@@ -49,10 +83,16 @@ pub const fn drops(reason: u32) -> bool {
     reason >= FIRST_DROP
 }
 
-/// The reason a deny entry counts under: what is no drop reason was written by a stranger.
+/// Whether a deny entry may have this reason.
+#[inline(always)]
+pub const fn is_of_entry(reason: u32) -> bool {
+    reason >= FIRST_DROP && reason < MALFORMED
+}
+
+/// The reason a deny entry counts under: what is none of an entry was written by a stranger.
 #[inline(always)]
 pub const fn of_entry(reason: u32) -> u32 {
-    if reason >= FIRST_DROP && reason < COUNT { reason } else { OPERATOR }
+    if is_of_entry(reason) { reason } else { OPERATOR }
 }
 
 /// Stable name; `unknown` for numbers of another version.
@@ -65,7 +105,7 @@ pub fn parse(name: &str) -> Option<u32> {
     NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
 }
 
-const _: () = assert!(SCAN < COUNT, "the table of totals holds every reason");
+const _: () = assert!(CONNS < COUNT, "the table of totals holds every reason");
 
 #[cfg(test)]
 mod tests {
@@ -84,13 +124,13 @@ mod tests {
 
     #[test]
     fn an_entry_never_counts_as_passed() {
-        for reason in [PASSED, ALLOWED, MALFORMED, COUNT, u32::MAX] {
+        for reason in [PASSED, ALLOWED, UNREAD, MALFORMED, COUNT, u32::MAX] {
             assert_eq!(of_entry(reason), OPERATOR);
         }
         for reason in [CONFIG, OPERATOR, ABUSE, FLOOD, SCAN] {
             assert_eq!(of_entry(reason), reason);
             assert!(drops(reason));
         }
-        assert!(!drops(PASSED) && !drops(MALFORMED));
+        assert!(!drops(PASSED) && !drops(UNREAD) && drops(MALFORMED));
     }
 }

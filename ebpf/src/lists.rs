@@ -19,22 +19,34 @@ static DENY4: LpmTrie<Address4, Deny, { DENY_MAX as usize }> = LpmTrie::new();
 #[btf_map(name = "deny6")]
 static DENY6: LpmTrie<[u8; 16], Deny, { DENY_MAX as usize }> = LpmTrie::new();
 
-/// What the lists say of the packet's source, if anything; counts on the entry that decided.
+/// Whether the packet's source is on the allow list.
 #[inline(always)]
-pub fn verdict(packet: &Packet, bytes: u64, now_ns: u64) -> Option<u32> {
+pub fn allows(packet: &Packet) -> bool {
     match packet.family {
-        4 => {
-            let [.., a, b, c, d] = packet.key.remote;
-            judge(&ALLOW4, &DENY4, Address4::new([a, b, c, d]), 32, bytes, now_ns)
-        }
-        6 => judge(&ALLOW6, &DENY6, packet.key.remote, 128, bytes, now_ns),
+        4 => ALLOW4.get(&Key::new(32, address4(packet))).is_some(),
+        6 => ALLOW6.get(&Key::new(128, packet.key.remote)).is_some(),
+        _ => false,
+    }
+}
+
+/// Why the packet's source is denied, if it is; counts on the entry that decided.
+#[inline(always)]
+pub fn denies(packet: &Packet, bytes: u64, now_ns: u64) -> Option<u32> {
+    match packet.family {
+        4 => judge(&DENY4, address4(packet), 32, bytes, now_ns),
+        6 => judge(&DENY6, packet.key.remote, 128, bytes, now_ns),
         _ => None,
     }
 }
 
 #[inline(always)]
-fn judge<K: Copy, const A: usize, const D: usize>(
-    allow: &LpmTrie<K, Allow, A>,
+fn address4(packet: &Packet) -> Address4 {
+    let [.., a, b, c, d] = packet.key.remote;
+    Address4::new([a, b, c, d])
+}
+
+#[inline(always)]
+fn judge<K: Copy, const D: usize>(
     deny: &LpmTrie<K, Deny, D>,
     address: K,
     address_bits: u32,
@@ -42,9 +54,6 @@ fn judge<K: Copy, const A: usize, const D: usize>(
     now_ns: u64,
 ) -> Option<u32> {
     let mut key = Key::new(address_bits, address);
-    if allow.get(&key).is_some() {
-        return Some(reason::ALLOWED);
-    }
     for _ in 0..ENDED_MAX {
         let entry = deny.get(&key)?;
         if entry.holds(now_ns) {

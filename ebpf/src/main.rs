@@ -1,4 +1,4 @@
-//! The kernel program: every packet is parsed, judged by the lists, counted and accounted for.
+//! The kernel program: every packet is parsed, judged, counted and accounted for.
 //!
 //! Outcome → action, and nothing else, is here; one file per concern beside it. The program passes
 //! what it cannot judge: losing it, or fooling it, never stops the node.
@@ -8,23 +8,31 @@
 #![feature(asm_experimental_arch)]
 
 mod atomic;
+mod clients;
+mod conns;
 mod flows;
 mod frame;
 mod lists;
 mod packet;
 mod settings;
 mod totals;
+mod verdict;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use aya_ebpf::{macros::xdp, programs::XdpContext};
-use edge_common::reason;
+use aya_ebpf::macros::{sock_ops, xdp};
+use aya_ebpf::programs::{SockOpsContext, XdpContext};
+use edge_common::{MODE_ENFORCE, MODE_OFF, reason};
 
 use crate::{frame::Frame, packet::Packet};
 
 /// Judges one packet.
 #[xdp]
 pub fn edge(context: XdpContext) -> u32 {
+    let Some(settings) = settings::settings() else { return XDP_PASS };
+    if settings.mode == MODE_OFF {
+        return XDP_PASS;
+    }
     let frame = Frame::new(&context);
     let bytes = frame.len();
     let mut packet = Packet::EMPTY;
@@ -32,8 +40,8 @@ pub fn edge(context: XdpContext) -> u32 {
     // SAFETY: a helper without arguments, known to XDP programs since Linux 5.11.
     let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
 
-    let verdict = lists::verdict(&packet, bytes, now_ns).unwrap_or(shape);
-    let drops = reason::drops(verdict) && settings::enforced();
+    let verdict = verdict::of(&packet, shape, bytes, now_ns, settings);
+    let drops = reason::drops(verdict) && settings.mode == MODE_ENFORCE;
     totals::count(verdict, bytes, drops);
     if drops {
         return XDP_DROP;
@@ -42,6 +50,13 @@ pub fn edge(context: XdpContext) -> u32 {
         flows::account(&packet, bytes, now_ns);
     }
     XDP_PASS
+}
+
+/// Follows one connection.
+#[sock_ops]
+pub fn edge_conns(context: SockOpsContext) -> u32 {
+    conns::follow(&context);
+    1
 }
 
 #[cfg(not(test))]

@@ -1,6 +1,6 @@
 //! Frame → five-tuple. Ethernet, up to two VLAN tags, IPv4, IPv6 with extension headers, TCP, UDP.
 
-use edge_common::{FlowKey, mapped, reason};
+use edge_common::{FlowKey, mapped, reason, tcp};
 
 use crate::frame::{Bytes, Frame, opaque};
 
@@ -13,10 +13,15 @@ pub struct Packet {
     pub family: u32,
     /// The flags byte of a TCP header, else 0.
     pub tcp_flags: u64,
+    /// 1: a piece of a larger packet, the first or a later one.
+    pub fragment: u32,
+    /// 1: an ICMP echo request.
+    pub echo: u32,
 }
 
 impl Packet {
-    pub const EMPTY: Packet = Packet { key: FlowKey::EMPTY, family: 0, tcp_flags: 0 };
+    pub const EMPTY: Packet =
+        Packet { key: FlowKey::EMPTY, family: 0, tcp_flags: 0, fragment: 0, echo: 0 };
 }
 
 const ETHERNET_BYTES: usize = 14;
@@ -28,11 +33,13 @@ const IPV6: [u8; 2] = [0x86, 0xdd];
 const EXTENSION_HEADERS_MAX: usize = 8;
 
 const HOP_BY_HOP: u8 = 0;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+const ICMP: u8 = 1;
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
+const ICMP6: u8 = 58;
 const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
 
@@ -69,7 +76,7 @@ unsafe impl Bytes for Ipv4 {}
 unsafe impl Bytes for Ipv6 {}
 
 /// Fills `packet` and says what shape it has: [`reason::PASSED`] when it was read to its ports,
-/// else `FRAGMENT`, `NOT_IP` or `MALFORMED`.
+/// else `FRAGMENT`, `NOT_IP`, `UNREAD`, `MALFORMED` or `TCP_FLAGS`.
 #[inline(always)]
 pub fn parse(frame: &Frame, packet: &mut Packet) -> u32 {
     let Some(mut kind) = frame.at::<[u8; 2]>(ETHERNET_BYTES - 2) else {
@@ -89,7 +96,7 @@ pub fn parse(frame: &Frame, packet: &mut Packet) -> u32 {
     match *kind {
         IPV4 => ipv4(frame, offset, packet),
         IPV6 => ipv6(frame, offset, packet),
-        VLAN | VLAN_SERVICE => reason::MALFORMED,
+        VLAN | VLAN_SERVICE => reason::UNREAD,
         _ => reason::NOT_IP,
     }
 }
@@ -114,7 +121,9 @@ fn ipv4(frame: &Frame, offset: usize, packet: &mut Packet) -> u32 {
     if header_bytes < size_of::<Ipv4>() || offset + header_bytes > end {
         return reason::MALFORMED;
     }
-    if u16::from_be_bytes(header.fragment) & 0x1fff != 0 {
+    let fragment = u16::from_be_bytes(header.fragment);
+    packet.fragment = (fragment & 0x3fff != 0).into();
+    if fragment & 0x1fff != 0 {
         return reason::FRAGMENT;
     }
     transport(frame, header.protocol, offset + header_bytes, end, packet)
@@ -154,7 +163,9 @@ fn ipv6(frame: &Frame, offset: usize, packet: &mut Packet) -> u32 {
         if at > end {
             return reason::MALFORMED;
         }
-        let later_fragment = next == FRAGMENT && u16::from_be_bytes([high, low]) & 0xfff8 != 0;
+        let fragment = if next == FRAGMENT { u16::from_be_bytes([high, low]) } else { 0 };
+        let later_fragment = fragment & 0xfff8 != 0;
+        packet.fragment |= u32::from(fragment & 0xfff9 != 0);
         next = following;
         if later_fragment {
             packet.key.protocol = next;
@@ -163,7 +174,7 @@ fn ipv6(frame: &Frame, offset: usize, packet: &mut Packet) -> u32 {
     }
     packet.key.protocol = next;
     if is_extension(next) {
-        return reason::MALFORMED;
+        return reason::UNREAD;
     }
     transport(frame, next, at, end, packet)
 }
@@ -174,6 +185,7 @@ fn transport(frame: &Frame, protocol: u8, at: usize, end: usize, packet: &mut Pa
     let header_bytes = match protocol {
         TCP => 20,
         UDP => 8,
+        ICMP | ICMP6 => 8,
         _ => return reason::PASSED,
     };
     if at + header_bytes > end {
@@ -182,14 +194,28 @@ fn transport(frame: &Frame, protocol: u8, at: usize, end: usize, packet: &mut Pa
     let Some(&[source_high, source_low, high, low]) = frame.at::<[u8; 4]>(at) else {
         return reason::MALFORMED;
     };
-    if opaque(protocol.into()) == TCP.into() {
-        let Some(&[flags]) = frame.at::<[u8; 1]>(at + 13) else {
-            return reason::MALFORMED;
-        };
-        packet.tcp_flags = flags.into();
+    let protocol = opaque(protocol.into());
+    if protocol == ICMP.into() || protocol == ICMP6.into() {
+        // RFC 792 and RFC 4443 §4.1: the type of an echo request, each in its own family.
+        let echo = if protocol == ICMP.into() { 8 } else { 128 };
+        packet.echo = u32::from(source_high == echo);
+        return reason::PASSED;
     }
     packet.key.remote_port = u16::from_be_bytes([source_high, source_low]);
     packet.key.local_port = u16::from_be_bytes([high, low]);
+    if protocol == TCP.into() {
+        let Some(&[length, flags]) = frame.at::<[u8; 2]>(at + 12) else {
+            return reason::MALFORMED;
+        };
+        packet.tcp_flags = flags.into();
+        let header_bytes = usize::from(length >> 4) * 4;
+        if header_bytes < 20 || at + header_bytes > end {
+            return reason::MALFORMED;
+        }
+        if tcp::impossible(packet.tcp_flags) {
+            return reason::TCP_FLAGS;
+        }
+    }
     reason::PASSED
 }
 

@@ -94,9 +94,9 @@ fn as_json(ban: &BanRow) -> Value {
     })
 }
 
-/// What a person may give as reason: every drop reason but the configuration's own.
+/// What a person may give as reason: every reason of an entry but the configuration's own.
 fn reasons() -> PossibleValuesParser {
-    let by_hand = |number: u32| reason::drops(number) && number != reason::CONFIG;
+    let by_hand = |number: u32| reason::is_of_entry(number) && number != reason::CONFIG;
     let names = reason::NAMES.iter().filter(move |(number, _)| by_hand(*number));
     PossibleValuesParser::new(names.map(|(_, name)| *name))
 }

@@ -24,8 +24,10 @@ fn as_text(mode: GuardMode, totals: &[TotalRow]) -> String {
     let rows: Vec<_> = totals.iter().map(as_cells).collect();
     let heads = ["REASON", "VERDICT", ">PACKETS", ">BYTES", ">DROPPED", ">DROPPED BYTES"];
     let mut text = table(heads, &rows);
-    if mode == GuardMode::Observe {
-        text.push_str("observing: verdicts are counted, packets pass\n");
+    match mode {
+        GuardMode::Enforce => {}
+        GuardMode::Observe => text.push_str("observing: verdicts are counted, packets pass\n"),
+        GuardMode::Off => text.push_str("off: packets pass unseen; `edge guard enforce` ends it\n"),
     }
     text
 }
@@ -55,11 +57,7 @@ fn as_json(mode: GuardMode, totals: &[TotalRow]) -> Value {
             })
         })
         .collect();
-    let mode = match mode {
-        GuardMode::Enforce => "enforce",
-        GuardMode::Observe => "observe",
-    };
-    json!({ "mode": mode, "reasons": reasons })
+    json!({ "mode": mode.as_str(), "reasons": reasons })
 }
 
 fn verdict(total: &TotalRow) -> &'static str {

@@ -7,11 +7,13 @@ mod client;
 pub mod conns;
 pub mod drops;
 mod error;
+pub mod guard;
 mod logging;
 mod reader;
 pub mod serve;
 pub mod status;
 pub mod version;
+pub mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -47,6 +49,8 @@ enum Command {
     Bans(bans::Args),
     Ban(bans::BanArgs),
     Unban(bans::UnbanArgs),
+    Why(why::Args),
+    Guard(guard::Args),
     Version(version::Args),
 }
 
@@ -84,6 +88,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Bans(args) => Ok(bans::run(args)?),
         Command::Ban(args) => Ok(bans::ban(args)?),
         Command::Unban(args) => Ok(bans::unban(args)?),
+        Command::Why(args) => Ok(why::run(args)?),
+        Command::Guard(args) => Ok(guard::run(args)?),
         Command::Version(args) => version::run(args),
     }
 }

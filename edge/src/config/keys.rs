@@ -42,7 +42,29 @@ pub(super) static VOLUME: Table =
 pub(super) static GUARD: Table = Table {
     title: "[guard]",
     name: "guard",
-    keys: &["interfaces", "mode", "flows", "allow", "deny", "pin_dir"],
+    keys: &[
+        "interfaces",
+        "mode",
+        "allow",
+        "deny",
+        "exempt_ports",
+        "syn_rate",
+        "syn_burst",
+        "packet_rate",
+        "packet_burst",
+        "byte_rate",
+        "byte_burst",
+        "conns_max",
+        "prefix_v4",
+        "prefix_v6",
+        "fragments",
+        "udp",
+        "icmp",
+        "unserved_ports",
+        "flows",
+        "clients",
+        "pin_dir",
+    ],
 };
 pub(super) static LOG: Table =
     Table { title: "[log]", name: "log", keys: &["access", "format", "level"] };

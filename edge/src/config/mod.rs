@@ -14,6 +14,7 @@
 
 mod check;
 mod error;
+mod guard;
 mod keys;
 mod raw;
 mod resolve;
@@ -27,8 +28,8 @@ use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use resolved::{
-    Admin, Cache, Certificate, Config, Finish, Guard, GuardMode, Listen, Log, LogFormat, Origin,
-    OriginAddress, Preset, Server, Site, Volume,
+    Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
+    GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Preset, Server, Site, Volume,
 };
 pub use units::size_text;
 

@@ -257,7 +257,13 @@ impl<'d> Entry<'d> {
         Some(Section::new(self.source, table, Some(values), self.value.span()))
     }
 
-    fn array(&self, wanted: &'static str) -> Option<Vec<Entry<'d>>> {
+    /// Whether it is the number nought.
+    pub(super) fn is_zero(&self) -> bool {
+        self.value.get_ref().as_integer().is_some_and(|integer| integer.as_str() == "0")
+    }
+
+    /// The values of an array.
+    pub(super) fn array(&self, wanted: &'static str) -> Option<Vec<Entry<'d>>> {
         let Some(array) = self.value.get_ref().as_array() else {
             return self.refuse_kind(wanted);
         };

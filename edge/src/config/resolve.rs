@@ -5,10 +5,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use super::raw::{Entry, Section};
-use super::resolved::{
-    Admin, Cache, Certificate, Config, Guard, GuardMode, Listen, Log, LogFormat, Server, Volume,
-};
-use super::{check, keys, sites};
+use super::resolved::{Admin, Cache, Certificate, Config, Listen, Log, LogFormat, Server, Volume};
+use super::{check, guard, keys, sites};
 use crate::limits;
 
 pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
@@ -18,8 +16,6 @@ const DRAIN_TIMEOUT_MS: u64 = 60_000;
 const RAM_DEFAULT_BYTES: u64 = 256 << 20;
 const SLICE_DEFAULT_BYTES: u64 = 1 << 20;
 const CHECKPOINT_DEFAULT_MS: u64 = 30_000;
-const FLOWS_DEFAULT: u32 = 65_536;
-const PIN_DIR_DEFAULT: &str = "/sys/fs/bpf/edge";
 const DAY_MS: u64 = 86_400_000;
 /// Word that turns off what is on by default.
 pub(super) const OFF: &str = "off";
@@ -27,15 +23,16 @@ pub(super) const OFF: &str = "off";
 /// The whole node. Relative paths are taken from `directory`, the file's own.
 pub(super) fn config(root: &Section<'_>, directory: &Path) -> Config {
     let listen = listen(root);
+    let admin = admin(&root.section("admin", &keys::ADMIN), directory, &listen);
 
     Config {
         server: server(&root.section("server", &keys::SERVER)),
         certificates: certificates(root, directory),
-        admin: admin(&root.section("admin", &keys::ADMIN), directory, &listen),
         cache: cache(&root.section("cache", &keys::CACHE), directory),
-        guard: guard(&root.section("guard", &keys::GUARD), directory),
+        guard: guard::guard(&root.section("guard", &keys::GUARD), directory, &listen, &admin),
         log: log(&root.section("log", &keys::LOG), directory),
         sites: sites::sites(root, directory, &listen),
+        admin,
         listen,
     }
 }
@@ -185,31 +182,6 @@ fn volumes(section: &Section<'_>, directory: &Path, slice_bytes: u64) -> Vec<Vol
     volumes
 }
 
-fn guard(section: &Section<'_>, directory: &Path) -> Guard {
-    let modes = [("enforce", GuardMode::Enforce), ("observe", GuardMode::Observe)];
-    let texts = |key, check: fn(Entry<'_>, &str) -> Option<String>| {
-        let entries = section.entry(key).map(|entry| entry.texts()).unwrap_or_default();
-        entries.into_iter().filter_map(|(entry, text)| check(entry, text)).collect()
-    };
-    Guard {
-        interfaces: texts("interfaces", check::interface),
-        mode: section
-            .entry("mode")
-            .and_then(|entry| entry.choice(&modes))
-            .unwrap_or(GuardMode::Enforce),
-        flows: section
-            .entry("flows")
-            .and_then(|entry| entry.integer(1024..=16_777_216))
-            .map_or(FLOWS_DEFAULT, |flows| flows as u32),
-        allow: texts("allow", check::prefix),
-        deny: texts("deny", check::prefix),
-        pin_dir: section
-            .entry("pin_dir")
-            .and_then(|entry| path(entry, directory))
-            .unwrap_or_else(|| PIN_DIR_DEFAULT.into()),
-    }
-}
-
 fn log(section: &Section<'_>, directory: &Path) -> Log {
     let formats = [("json", LogFormat::Json), ("combined", LogFormat::Combined)];
     let access = section.entry("access").filter(|entry| !entry.is_word(OFF));
@@ -226,7 +198,8 @@ fn log(section: &Section<'_>, directory: &Path) -> Log {
     }
 }
 
-fn path(entry: Entry<'_>, directory: &Path) -> Option<PathBuf> {
+/// A path, taken from `directory` when it is relative.
+pub(super) fn path(entry: Entry<'_>, directory: &Path) -> Option<PathBuf> {
     let text = entry.text()?;
     if text.is_empty() || text.contains('\0') {
         entry.refuse("not a path; write one, absolute or relative to this file");

@@ -105,12 +105,65 @@ pub struct Guard {
     pub mode: GuardMode,
     /// Most flows accounted for at once (the oldest make room).
     pub flows: u32,
+    /// Clients kept apart.
+    pub clients: u32,
+    /// What is dropped by itself.
+    pub rules: GuardRules,
     /// Prefixes never dropped, as `address/length`.
     pub allow: Vec<String>,
     /// Prefixes always dropped, as `address/length`.
     pub deny: Vec<String>,
     /// Where maps are pinned.
     pub pin_dir: PathBuf,
+}
+
+/// What the guard drops without being told whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardRules {
+    /// TCP ports of every `[[listen]]`: the limits hold here.
+    pub served_ports: Vec<u16>,
+    /// TCP ports on which nothing is dropped, the admin port among them.
+    pub exempt_ports: Vec<u16>,
+    /// Length of the IPv4 prefix that is one client, bits.
+    pub prefix_v4: u8,
+    /// Length of the IPv6 prefix that is one client, bits.
+    pub prefix_v6: u8,
+    /// Connection attempts of a client.
+    pub syn: GuardLimit,
+    /// Its packets.
+    pub packets: GuardLimit,
+    /// Its bytes, link-layer headers included.
+    pub bytes: GuardLimit,
+    /// Most connections it may hold at once; 0: any number.
+    pub conns_max: u64,
+    /// Fragments.
+    pub fragments: GuardPolicy,
+    /// Datagrams to ports below the ephemeral ones.
+    pub udp: GuardPolicy,
+    /// Echo requests.
+    pub icmp: GuardPolicy,
+    /// Connection attempts to TCP ports the node does not serve; never `Limit`.
+    pub unserved: GuardPolicy,
+}
+
+/// A bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardLimit {
+    /// Units a second; 0: no limit.
+    pub per_s: u64,
+    /// Units at once.
+    pub burst: u64,
+}
+
+/// What is done with a kind of packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardPolicy {
+    /// It passes.
+    Pass,
+    /// It passes within its client's limits of packets and bytes.
+    Limit,
+    /// It is dropped.
+    Drop,
 }
 
 /// `guard.mode`
@@ -120,6 +173,19 @@ pub enum GuardMode {
     Enforce,
     /// Verdicts are counted, packets pass.
     Observe,
+    /// Packets pass unseen: by hand only, `edge guard off`.
+    Off,
+}
+
+impl GuardMode {
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GuardMode::Enforce => "enforce",
+            GuardMode::Observe => "observe",
+            GuardMode::Off => "off",
+        }
+    }
 }
 
 /// `[log]`

@@ -324,6 +324,43 @@ fn the_design_parses() {
 }
 
 #[test]
+fn rules_of_the_guard() {
+    for (text, message) in [
+        (
+            "[guard]\nunserved_ports = \"limit\"",
+            r#"e.toml:2: guard.unserved_ports: "limit" is not one of pass, drop; did you mean "pass"?"#,
+        ),
+        (
+            "[guard]\nexempt_ports = [22, 65536]",
+            "e.toml:2: guard.exempt_ports: 65536 is out of range; take 1 to 65535",
+        ),
+    ] {
+        assert_eq!(wrong(text), message, "{text}");
+    }
+}
+
+#[test]
+fn limits_of_the_guard_follow_what_is_said() {
+    let rules = |guard: &str| {
+        let text = format!(
+            "[[listen]]\naddr = \"0.0.0.0:80\"\n[admin]\naddr = \"127.0.0.1:9999\"\n[guard]\n{guard}\n\
+             [[site]]\nhosts = \"*\"\norigin = \"file:///srv\""
+        );
+        Config::parse(&text, "e.toml").unwrap().guard.rules
+    };
+    let limit = |per_s, burst| GuardLimit { per_s, burst };
+    let default = rules("");
+    assert_eq!((default.served_ports, default.exempt_ports), (vec![80], vec![22, 9999]));
+    assert_eq!(rules("exempt_ports = []").exempt_ports, [9999]);
+    assert_eq!(rules("syn_rate = 0").syn, limit(0, 0));
+    assert_eq!(rules("syn_rate = 100").syn, limit(100, 500), "a burst follows its rate");
+    assert_eq!(rules("syn_burst = 7").syn, limit(2_000, 7));
+    assert_eq!(rules("byte_rate = 0").bytes.per_s, 0);
+    assert_eq!(rules("byte_rate = \"1MiB\"\nbyte_burst = \"3MiB\"").bytes, limit(1 << 20, 3 << 20));
+    assert_eq!(rules("udp = \"drop\"\nunserved_ports = \"drop\"").udp, GuardPolicy::Drop);
+}
+
+#[test]
 fn the_example_states_the_defaults_and_documents_every_key() {
     let as_it_is = Config::parse(EXAMPLE, "edge.example.toml").unwrap();
     let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());

@@ -5,14 +5,13 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use edge_common::{
-    ALLOW_MAX, Allow, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, MODE_ENFORCE, MODE_OBSERVE, Settings,
-    Total, reason,
+    ALLOW_MAX, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, Ports, Settings, Total, reason,
 };
 
 use super::list::List;
-use super::{BanRow, FlowRow, GuardError, Prefix, TotalRow, pins};
+use super::{BanRow, ConnRow, FlowRow, GuardError, Prefix, TotalRow, pins, rules};
 use crate::config::GuardMode;
 use crate::sys::monotonic::monotonic_ns;
 
@@ -20,9 +19,13 @@ use crate::sys::monotonic::monotonic_ns;
 pub struct Maps {
     flows: HashMap<MapData, FlowKey, Flow>,
     flows_max: u32,
+    conns: HashMap<MapData, FlowKey, Conn>,
+    proven: HashMap<MapData, [u8; 16], Client>,
     pub(super) allow: List<Allow>,
     pub(super) deny: List<Deny>,
     totals: PerCpuArray<MapData, Total>,
+    pub(super) unproven: Array<MapData, Client>,
+    pub(super) ports: Array<MapData, Ports>,
     settings: Array<MapData, Settings>,
 }
 
@@ -43,6 +46,10 @@ impl Maps {
             allow: List::open(dir, "allow", ALLOW_MAX)?,
             deny: List::open(dir, "deny", DENY_MAX)?,
             totals,
+            conns: pins::open(dir, "conns")?.try_into().map_err(failed)?,
+            proven: pins::open(dir, "proven")?.try_into().map_err(failed)?,
+            unproven: pins::open(dir, "unproven")?.try_into().map_err(failed)?,
+            ports: pins::open(dir, "ports")?.try_into().map_err(failed)?,
             settings,
         })
     }
@@ -57,6 +64,39 @@ impl Maps {
             flows.insert(key, flow);
         }
         Ok(flows.iter().map(|(key, flow)| FlowRow::new(key, flow, now_ns)).collect())
+    }
+
+    /// Every connection that was followed, open or ended, in no order; the oldest may be gone.
+    pub fn conns(&self) -> Result<Vec<ConnRow>, GuardError> {
+        let mut conns = Table::new();
+        for conn in self.conns.iter().take(self.flows_max as usize * 2) {
+            let (key, conn) = conn.map_err(|error| GuardError::bpf("read connections", error))?;
+            conns.insert(key, conn);
+        }
+        Ok(conns.iter().map(|(key, conn)| ConnRow::new(key, conn)).collect())
+    }
+
+    /// What is kept of a client that has proven itself.
+    pub(super) fn proven_client(&self, key: [u8; 16]) -> Result<Option<Client>, GuardError> {
+        match self.proven.get(&key, 0) {
+            Ok(client) => Ok(Some(client)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(GuardError::bpf("read client", error)),
+        }
+    }
+
+    /// Forgets which clients have proven themselves, and how many connections they hold.
+    pub(super) fn forget_conns(&mut self) -> Result<(), GuardError> {
+        let clients: Vec<[u8; 16]> = self.proven.keys().filter_map(Result::ok).collect();
+        for client in clients {
+            match self.proven.remove(&client) {
+                Err(error) if super::error::kind(&error) != Some(std::io::ErrorKind::NotFound) => {
+                    return Err(GuardError::bpf("forget clients", error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Flows the table holds at most.
@@ -132,20 +172,23 @@ impl Maps {
 
     /// Whether verdicts drop.
     pub fn mode(&self) -> Result<GuardMode, GuardError> {
-        let settings = self.settings.get(&0, 0);
-        let settings = settings.map_err(|error| GuardError::bpf("read settings", error))?;
-        Ok(if settings.mode == MODE_ENFORCE { GuardMode::Enforce } else { GuardMode::Observe })
+        let settings = self.settings()?;
+        Ok(rules::mode(settings.mode))
     }
 
     /// Has verdicts drop, or not; from the next packet on.
     pub fn set_mode(&mut self, mode: GuardMode) -> Result<(), GuardError> {
-        let mode = match mode {
-            GuardMode::Enforce => MODE_ENFORCE,
-            GuardMode::Observe => MODE_OBSERVE,
-        };
-        self.settings
-            .set(0, Settings { layout: LAYOUT, mode }, 0)
-            .map_err(|error| GuardError::bpf("write settings", error))
+        let settings = self.settings()?;
+        self.set_settings(Settings { mode: rules::mode_number(mode), ..settings })
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, GuardError> {
+        self.settings.get(&0, 0).map_err(|error| GuardError::bpf("read settings", error))
+    }
+
+    pub(super) fn set_settings(&mut self, settings: Settings) -> Result<(), GuardError> {
+        let set = self.settings.set(0, settings, 0);
+        set.map_err(|error| GuardError::bpf("write settings", error))
     }
 
     /// Writes a deny entry; the counts of one that is there already stay. A full list is swept once.

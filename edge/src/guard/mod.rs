@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   [guard] ──reload──> Guard ──load, pin──> Program ──attach──> eth0 (native, else generic)
-//!                         │                     │ every packet: allow, deny, account
+//!                         │                     │ every packet: allow, deny, limit, account
+//!                         │                     │ every connection: delivered, round trip, how many
 //!                         └──── Maps <──────────┘
 //!   edge ban ─────────────────── Maps  (another process, by the pins)
 //! ```
@@ -20,13 +21,16 @@ mod policy;
 mod prefix;
 mod program;
 mod rows;
+mod rules;
+mod why;
 
 pub use error::GuardError;
 pub use maps::Maps;
 pub use note::GuardNote;
 pub use prefix::{Prefix, PrefixError};
-pub use program::{Action, AttachMode, Attached, Program, is_built_in};
-pub use rows::{BanRow, FlowRow, TotalRow};
+pub use program::{Action, AttachMode, Attached, Following, Program, is_built_in};
+pub use rows::{BanRow, ConnRow, FlowRow, TotalRow};
+pub use why::{BucketRow, LimitedRow, Why};
 
 use crate::config;
 
@@ -41,6 +45,7 @@ pub struct Guard {
 struct Running {
     // Dropped first: a program without its maps' keeper must not judge packets.
     attached: Vec<Attached>,
+    _following: Option<Following>,
     program: Program,
     maps: Maps,
 }
@@ -111,8 +116,16 @@ impl Guard {
 
 impl Running {
     fn load(config: &config::Guard, notes: &mut Vec<GuardNote>) -> Result<Running, GuardError> {
-        let program = Program::load(config, notes)?;
-        Ok(Running { attached: Vec::new(), program, maps: Maps::open(&config.pin_dir)? })
+        let mut program = Program::load(config, notes)?;
+        let mut maps = Maps::open(&config.pin_dir)?;
+        // Ends that nobody counted while no program ran would stand as live for ever.
+        maps.forget_conns()?;
+        // Which ports are the node's must be known before the first connection is.
+        rules::write(&mut maps, config)?;
+        let following = program.follow_conns();
+        let following =
+            following.map_err(|error| notes.push(GuardNote::NotFollowing { error })).ok();
+        Ok(Running { attached: Vec::new(), _following: following, program, maps })
     }
 
     fn follow(&mut self, config: &config::Guard, notes: &mut Vec<GuardNote>) {
@@ -122,7 +135,7 @@ impl Running {
         }
         // Before the program sees a packet under the new mode.
         let followed = policy::reconcile(&mut self.maps, config, notes)
-            .and_then(|()| self.maps.set_mode(config.mode));
+            .and_then(|()| rules::write(&mut self.maps, config));
         if let Err(error) = followed {
             notes.push(GuardNote::NotFollowed { error });
         }

@@ -35,6 +35,11 @@ pub enum GuardNote {
         /// What was different.
         why: String,
     },
+    /// Connections are not followed: no live counts, no round trips, no bytes delivered.
+    NotFollowing {
+        /// Why.
+        error: GuardError,
+    },
     /// The size of the flow table changes with the next start only.
     FlowsKept {
         /// Entries it has.
@@ -87,6 +92,9 @@ impl fmt::Display for GuardNote {
             GuardNote::Off { error } => write!(f, "guard off: {error}"),
             GuardNote::Replaced { map, why } => {
                 write!(f, "guard map {map} was replaced by an empty one: {why}")
+            }
+            GuardNote::NotFollowing { error } => {
+                write!(f, "connections are not followed, guard.conns_max limits nothing: {error}")
             }
             GuardNote::FlowsKept { got, asked } => {
                 write!(f, "guard.flows = {asked} takes effect at the next start (now {got})")

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use aya::maps::{Array, Map, MapData, MapInfo, MapType};
 use edge_common::{
-    ALLOW_MAX, Address4, Allow, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, Settings, Total, reason,
+    ALLOW_MAX, Address4, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, Ports,
+    Settings, Total, reason,
 };
 
 use super::{GuardError, GuardNote};
+use crate::config;
 use crate::sys::mount;
 
 /// Where `mount_bpffs` is tried when nothing is mounted yet.
@@ -27,8 +29,23 @@ pub(super) struct Shape {
     max_entries: u32,
 }
 
-/// Every map, with a flow table of `flows` entries.
-pub(super) fn shapes(flows: u32) -> [Shape; 7] {
+/// Sizes of the maps that a configuration decides on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Flows, and connections.
+    pub flows: u32,
+    /// Places for clients.
+    pub clients: u32,
+}
+
+impl Sizes {
+    pub fn of(config: &config::Guard) -> Sizes {
+        Sizes { flows: config.flows.max(1), clients: config.clients.max(1) }
+    }
+}
+
+/// Every map.
+pub(super) fn shapes(sizes: Sizes) -> [Shape; 11] {
     let shape = |name, kind, key_bytes, value_bytes, max_entries| Shape {
         name,
         kind,
@@ -40,12 +57,16 @@ pub(super) fn shapes(flows: u32) -> [Shape; 7] {
         shape(name, MapType::LpmTrie, TRIE_HEAD_BYTES + address_bytes, value_bytes, max_entries)
     };
     [
-        shape("flows", MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), flows),
+        shape("flows", MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), sizes.flows),
         trie("allow4", size_of::<Address4>(), size_of::<Allow>(), ALLOW_MAX),
         trie("allow6", 16, size_of::<Allow>(), ALLOW_MAX),
         trie("deny4", size_of::<Address4>(), size_of::<Deny>(), DENY_MAX),
         trie("deny6", 16, size_of::<Deny>(), DENY_MAX),
         shape("totals", MapType::PerCpuArray, 4, size_of::<Total>(), reason::COUNT),
+        shape("conns", MapType::LruHash, size_of::<FlowKey>(), size_of::<Conn>(), sizes.flows),
+        shape("proven", MapType::LruHash, 16, size_of::<Client>(), sizes.clients),
+        shape("unproven", MapType::Array, 4, size_of::<Client>(), sizes.clients),
+        shape("ports", MapType::Array, 4, size_of::<Ports>(), 1),
         shape("settings", MapType::Array, 4, size_of::<Settings>(), 1),
     ]
 }
@@ -79,7 +100,7 @@ pub(super) fn prepare(dir: &Path) -> Result<(), GuardError> {
 /// place. Loading itself adopts a pin whatever it looks like.
 pub(super) fn keep_fitting(
     dir: &Path,
-    flows: u32,
+    sizes: Sizes,
     notes: &mut Vec<GuardNote>,
 ) -> Result<(), GuardError> {
     let layout = match layout(dir) {
@@ -88,7 +109,7 @@ pub(super) fn keep_fitting(
         Err(error @ GuardError::NotPermitted { .. }) => return Err(error),
         Err(_) => None,
     };
-    for wanted in shapes(flows) {
+    for wanted in shapes(sizes) {
         let path = dir.join(wanted.name);
         if !path.exists() {
             continue;

@@ -72,6 +72,11 @@ impl Prefix {
         }
     }
 
+    /// Whether it covers `address`.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4() && Prefix::network(address, self.bits) == *self
+    }
+
     /// Its first address.
     pub fn address(&self) -> IpAddr {
         self.address

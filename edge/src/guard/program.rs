@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use aya::programs::sock_ops::SockOpsLink;
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use aya::programs::{CgroupAttachMode, ProgramError, SockOps, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
 use super::{GuardError, GuardNote, error, pins};
 use crate::config;
+use crate::sys::cgroup;
 
 /// The object file; empty when it could not be built.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edge.bpf.o"));
@@ -61,6 +63,12 @@ impl Attached {
     }
 }
 
+/// Connections are followed for as long as it lives.
+#[derive(Debug)]
+pub struct Following {
+    _link: SockOpsLink,
+}
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -80,13 +88,16 @@ impl Program {
             return Err(GuardError::NotBuilt);
         }
         let dir = &config.pin_dir;
-        let flows = config.flows.max(1);
+        let sizes = pins::Sizes::of(config);
         pins::prepare(dir)?;
-        pins::keep_fitting(dir, flows, notes)?;
+        pins::keep_fitting(dir, sizes, notes)?;
 
         let mut loader = EbpfLoader::new();
-        loader.map_max_entries("flows", flows);
-        for shape in pins::shapes(flows) {
+        loader.map_max_entries("flows", sizes.flows);
+        loader.map_max_entries("conns", sizes.flows);
+        loader.map_max_entries("unproven", sizes.clients);
+        loader.map_max_entries("proven", sizes.clients);
+        for shape in pins::shapes(sizes) {
             loader.map_pin_path(shape.name, dir.join(shape.name));
         }
         let ebpf = loader.load(OBJECT);
@@ -106,6 +117,24 @@ impl Program {
             Err(why) => why,
         };
         self.attach_as(interface, AttachMode::Generic).map_err(|generic| (native, generic))
+    }
+
+    /// Follows the connections of this process's control group from now on. [`GuardError::Bpf`] where
+    /// the kernel cannot; packets are judged all the same.
+    pub fn follow_conns(&mut self) -> Result<Following, GuardError> {
+        let cgroup = cgroup::own_cgroup();
+        let cgroup = cgroup.map_err(|error| GuardError::bpf("open the control group", error))?;
+        let failed = |error| GuardError::bpf("follow connections", error);
+        let found = self.ebpf.program_mut("edge_conns").ok_or(ProgramError::NotLoaded);
+        let program: &mut SockOps = found.and_then(TryInto::try_into).map_err(failed)?;
+        let link = match program.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => {
+                let attached = program.attach(cgroup, CgroupAttachMode::Single);
+                attached.and_then(|id| program.take_link(id))
+            }
+            Err(error) => Err(error),
+        };
+        Ok(Following { _link: link.map_err(failed)? })
     }
 
     /// Judges one frame `times` times without a network (`BPF_PROG_TEST_RUN`); maps are written as

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use edge_common::{Deny, Flow, FlowKey, Total, reason};
+use edge_common::{Conn, Deny, Flow, FlowKey, Total, reason};
 
 use super::Prefix;
 
@@ -25,6 +25,25 @@ pub struct FlowRow {
     pub idle_ms: u64,
     /// Every TCP flag seen, as in the header.
     pub tcp_flags: u8,
+}
+
+/// One connection to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnRow {
+    /// The client.
+    pub remote: SocketAddr,
+    /// This host.
+    pub local: SocketAddr,
+    /// Bytes the client's kernel acknowledged; after an orderly end one more.
+    pub acked_bytes: u64,
+    /// Bytes received from it in order.
+    pub received_bytes: u64,
+    /// Smoothed round trip, µs.
+    pub round_trip_us: u32,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Stable name of the state of TCP.
+    pub state: &'static str,
 }
 
 /// One ban, or denied prefix of the configuration.
@@ -73,6 +92,37 @@ impl FlowRow {
             idle_ms: now_ns.saturating_sub(flow.last_ns) / NS_PER_MS,
             tcp_flags: flow.tcp_flags as u8,
         }
+    }
+}
+
+impl ConnRow {
+    pub(super) fn new(key: &FlowKey, conn: &Conn) -> ConnRow {
+        ConnRow {
+            remote: SocketAddr::new(address(key.remote), key.remote_port),
+            local: SocketAddr::new(address(key.local), key.local_port),
+            acked_bytes: conn.acked_bytes,
+            received_bytes: conn.received_bytes,
+            round_trip_us: conn.srtt_eighths_us / 8,
+            retransmits: conn.retransmits,
+            state: state(conn.state),
+        }
+    }
+}
+
+/// The states of `net/tcp_states.h`, as `ss` writes them.
+fn state(number: u32) -> &'static str {
+    match number {
+        1 => "established",
+        2 => "syn-sent",
+        3 => "syn-recv",
+        4 => "fin-wait-1",
+        5 => "fin-wait-2",
+        6 => "time-wait",
+        7 => "closed",
+        8 => "close-wait",
+        9 => "last-ack",
+        11 => "closing",
+        _ => "unknown",
     }
 }
 

@@ -48,7 +48,7 @@ impl View for Node {
             "cache": { "entries": self.cache.entries(), "volumes": volumes },
             "guard": {
                 "built_in": guard::is_built_in(),
-                "mode": guard.mode.map(mode_name),
+                "mode": guard.mode.map(GuardMode::as_str),
                 "interfaces": interfaces,
                 "off": guard.off,
             },
@@ -162,13 +162,6 @@ const VOLUME_FIELDS: [VolumeField; 3] = [
         u64::from(usage.broken)
     }),
 ];
-
-fn mode_name(mode: GuardMode) -> &'static str {
-    match mode {
-        GuardMode::Enforce => "enforce",
-        GuardMode::Observe => "observe",
-    }
-}
 
 fn phase_name(phase: Phase) -> &'static str {
     match phase {

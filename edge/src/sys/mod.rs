@@ -1,6 +1,7 @@
 //! Every system call of the node that does not go through the ring.
 
 pub mod alloc;
+pub mod cgroup;
 pub mod eventfd;
 pub mod file;
 pub mod host;

@@ -37,11 +37,20 @@ impl Bpffs {
             interfaces: Vec::new(),
             mode: config::GuardMode::Enforce,
             flows: 1024,
+            clients: 1024,
+            rules: rules(),
             allow: Vec::new(),
             deny: Vec::new(),
             pin_dir: self.pin_dir(),
         }
     }
+}
+
+/// Rules as a configuration without any has them.
+pub fn rules() -> config::GuardRules {
+    let text =
+        "[[listen]]\naddr = \"0.0.0.0:80\"\n[[site]]\nhosts = \"*\"\norigin = \"file:///srv\"";
+    config::Config::parse(text, "/etc/edge/edge.toml").expect("a configuration").guard.rules
 }
 
 impl Drop for Bpffs {

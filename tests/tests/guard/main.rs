@@ -3,7 +3,9 @@
 
 mod bpffs;
 mod capture;
+mod conns;
 mod frames;
+mod limits;
 mod netns;
 mod pins;
 mod veth;

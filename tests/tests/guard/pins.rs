@@ -8,7 +8,7 @@ use edge::config;
 use edge::guard::{Action, Guard, GuardError, GuardNote, Maps, Prefix, Program};
 use edge_common::reason;
 
-use crate::bpffs::{Bpffs, load};
+use crate::bpffs::{Bpffs, load, rules};
 use crate::frames::*;
 
 fn prefix(text: &str) -> Prefix {
@@ -47,13 +47,15 @@ fn bans_and_flows_hold_across_restarts() {
     assert_eq!(flows.len(), 1);
     assert_eq!((flows[0].packets, flows[0].tcp_flags), (1, 2));
 
-    // Another size: the flow table goes, with a word about it; the bans stay.
+    // Another size: the tables sized by it go, with a word about it; the bans stay.
     let (_program, notes) = load(&config::Guard { flows: 2048, ..config }).unwrap();
     let notes: Vec<String> = notes.iter().map(GuardNote::to_string).collect();
-    assert_eq!(
-        notes,
-        ["guard map flows was replaced by an empty one: it has 1024 entries, 2048 are needed"]
-    );
+    let replaced = ["flows", "conns"].map(|map| {
+        format!(
+            "guard map {map} was replaced by an empty one: it has 1024 entries, 2048 are needed"
+        )
+    });
+    assert_eq!(notes, replaced);
     let maps = Maps::open(&bpffs.pin_dir()).unwrap();
     assert_eq!((maps.flows().unwrap().len(), maps.flows_max()), (0, 2048));
     assert_eq!(banned(&maps), ["203.0.113.0/24 scan"]);
@@ -69,8 +71,10 @@ fn maps_of_another_layout_are_not_read_and_replaced_at_the_next_start() {
         .unwrap();
     let settings = bpffs.pin_dir().join("settings");
     let args = ["map", "update", "pinned", settings.to_str().unwrap()];
-    let value = ["key", "0", "0", "0", "0", "value", "99", "0", "0", "0", "1", "0", "0", "0"];
-    match Command::new("bpftool").args(args).args(value).status() {
+    let mut value = vec!["0"; size_of::<edge_common::Settings>()];
+    value[0] = "99";
+    let key = ["key", "0", "0", "0", "0", "value"];
+    match Command::new("bpftool").args(args).args(key).args(value).status() {
         Ok(status) => assert!(status.success()),
         Err(error) => return println!("SKIP: bpftool: {error}"),
     }
@@ -78,7 +82,7 @@ fn maps_of_another_layout_are_not_read_and_replaced_at_the_next_start() {
     assert!(matches!(error, GuardError::Layout { got: 99, .. }), "{error}");
 
     let (_program, notes) = load(&bpffs.config()).unwrap();
-    assert_eq!(notes.len(), 7, "{notes:?}");
+    assert_eq!(notes.len(), 11, "{notes:?}");
     assert_eq!(banned(&Maps::open(&bpffs.pin_dir()).unwrap()), [""; 0]);
 }
 
@@ -209,6 +213,8 @@ fn without_a_bpf_file_system_the_guard_is_off_and_says_so() {
         interfaces: vec!["lo".to_owned()],
         mode: config::GuardMode::Enforce,
         flows: 16,
+        clients: 16,
+        rules: rules(),
         allow: Vec::new(),
         deny: Vec::new(),
         pin_dir: dir.path().join("edge"),

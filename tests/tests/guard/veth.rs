@@ -152,7 +152,7 @@ fn upload(client: &Host, server: &Host, from: &str, to: &str) {
 }
 
 /// A connection from an address of the caller's choice.
-fn connect(from: &str, to: SocketAddr) -> TcpStream {
+pub fn connect(from: &str, to: SocketAddr) -> TcpStream {
     let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let kind = SocketType::STREAM;
     let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();

@@ -137,7 +137,12 @@ fn ipv6_cases() -> Vec<Case> {
         later6("v6 fragment at 1448 bytes", 0x05a9),
         later6("v6 fragment at 32 KiB", 0x8000),
         case("v6 of version 4", frame6(&other_version), reason::MALFORMED, None),
-        bad6("v6 9 extensions", &ipv6_with(&nine, UDP, &udp(b""))),
+        case(
+            "v6 9 extensions",
+            frame6(&ipv6_with(&nine, UDP, &udp(b""))),
+            reason::UNREAD,
+            Some(CLIENT6.into()),
+        ),
         bad6("v6 longer than the frame", &too_long),
         bad6("v6 extension beyond the packet", &extension_too_long),
         bad6("v6 tcp of 19 bytes", &ipv6(TCP, &tcp(2)[..19])),
@@ -157,7 +162,7 @@ fn link_cases() -> Vec<Case> {
     vec![
         case("arp", arp, reason::NOT_IP, None),
         case("tagged arp", tagged_arp, reason::NOT_IP, None),
-        case("three tags", three, reason::MALFORMED, None),
+        case("three tags", three, reason::UNREAD, None),
         tagged(whole4("v4 tcp", &v4, TCP, true), &[0x8100], 0x0800, &v4),
         tagged(whole4("v4 tcp", &v4, TCP, true), &[0x88a8, 0x8100], 0x0800, &v4),
         tagged(whole6("v6 udp", &v6, UDP, true), &[0x8100], 0x86dd, &v6),
@@ -255,7 +260,7 @@ fn run(program: &mut Program, maps: &mut Maps, policy: Policy, case: &Case) {
         Policy::Allowed | Policy::AllowedAndDenied => reason::ALLOWED,
         Policy::Denied | Policy::Observed => reason::ABUSE,
     };
-    let drops = policy == Policy::Denied && judged == reason::ABUSE;
+    let drops = policy != Policy::Observed && reason::drops(judged);
 
     let before = counts(maps, case, judged);
     for _ in 0..REPEATS {
