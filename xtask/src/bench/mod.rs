@@ -154,6 +154,10 @@ fn circumstances(arena: &Arena, pace: &Pace) -> Vec<String> {
         "access log on (combined) and keep-alive for all but the limits; the kernel guard is off: \
          loopback takes it in generic mode only"
             .to_owned(),
+        format!(
+            "load average at the start {}: a busy machine spoils throughput and latency first",
+            host::text("/proc/loadavg").unwrap_or_default()
+        ),
         "CPU is user and system time of all the server's processes, kernel workers included"
             .to_owned(),
     ]

@@ -170,7 +170,11 @@ pub fn rounds(
         running.iter().map(|it| Series { who: it.who, samples: Vec::new() }).collect();
     bar.inc_length((pace.rounds * running.len()) as u64);
     for round in 0..pace.rounds {
+        // Each has its turn in each place: a place of its own was seen to cost more than a change.
         let mut order: Vec<usize> = (0..running.len()).collect();
+        if !order.is_empty() {
+            order.rotate_left(round / 2 % running.len());
+        }
         if round % 2 == 1 {
             order.reverse();
         }
