@@ -3,7 +3,9 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::btf_maps::{Array, LruHashMap};
 use aya_ebpf::macros::btf_map;
-use edge_common::{CLIENTS_DEFAULT, Client, FlowKey, Rate, Settings, is_mapped, prefix, reason, slot, tcp};
+use edge_common::{
+    CLIENTS_DEFAULT, Client, FlowKey, Rate, Settings, is_mapped, prefix, reason, slot, tcp,
+};
 
 use crate::{atomic, packet::Packet, settings};
 
@@ -25,19 +27,18 @@ pub fn limit(packet: &Packet, bytes: u64, now_ns: u64, settings: &Settings) -> O
     // atomically, and a stale read of a limit's last time harms nobody.
     unsafe {
         let opens = tcp::opens(packet.tcp_flags);
-        let reason = if opens && settings.conns_max != 0 && (*client).live_conns() >= settings.conns_max
-        {
-            reason::CONNS
-        } else if opens && !take(&raw mut (*client).syn_ns, &settings.syn, now_ns, 1)
-        {
-            reason::SYN_RATE
-        } else if !take(&raw mut (*client).packet_ns, &settings.packets, now_ns, 1) {
-            reason::PACKET_RATE
-        } else if !take(&raw mut (*client).byte_ns, &settings.bytes, now_ns, bytes) {
-            reason::BYTE_RATE
-        } else {
-            return None;
-        };
+        let reason =
+            if opens && settings.conns_max != 0 && (*client).live_conns() >= settings.conns_max {
+                reason::CONNS
+            } else if opens && !take(&raw mut (*client).syn_ns, &settings.syn, now_ns, 1) {
+                reason::SYN_RATE
+            } else if !take(&raw mut (*client).packet_ns, &settings.packets, now_ns, 1) {
+                reason::PACKET_RATE
+            } else if !take(&raw mut (*client).byte_ns, &settings.bytes, now_ns, bytes) {
+                reason::BYTE_RATE
+            } else {
+                return None;
+            };
         atomic::add(&raw mut (*client).limited_packets, 1);
         (*client).limited_ns = now_ns;
         (*client).limited_reason = reason.into();

@@ -16,7 +16,7 @@ const MAPPED_BITS: u32 = 96;
 /// Writes mode, ports, policies and limits; they hold from the next packet on.
 pub(super) fn write(maps: &mut Maps, config: &config::Guard) -> Result<(), GuardError> {
     let ports = ports(&config.rules);
-    let written = maps.ports.set(0, &ports, 0);
+    let written = maps.ports.set(0, ports, 0);
     written.map_err(|error| GuardError::bpf("write ports", error))?;
     let before = maps.settings()?;
     // Who guesses the places of others could share them: a new seed for every set of maps.
