@@ -70,6 +70,8 @@ pub const MEMORY_BODY_MAX_BYTES: usize = 64 * 1024;
 pub const OBJECT_MAX_BYTES: u64 = 1 << 46;
 /// Demands one fill thread works on at once; further ones wait in its mailbox.
 pub const FILLS_PER_THREAD_MAX: usize = 1_024;
+/// Slices one request to an origin may ask for, and a filler keeps others off ahead of it.
+pub const RUN_SLICES_MAX: u64 = 64;
 /// Uncacheable bodies one fill thread passes through at once; beyond it 503.
 pub const RELAYS_PER_THREAD_MAX: usize = 4_096;
 /// Idle connections kept to one origin address by one fill thread.

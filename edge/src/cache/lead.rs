@@ -55,8 +55,8 @@ impl Cache {
         let next = writer.claim.index().checked_add(1);
         let from = next.map(|index| slices.start_of(index));
         let claim = match (next, from) {
-            (Some(index), Some(from)) if slices.len().is_none_or(|len| from < len) => {
-                slices.claim(index).map(|claim| (claim, from))
+            (Some(_), Some(from)) if slices.len().is_none_or(|len| from < len) => {
+                slices.claim_after(&writer.claim).map(|claim| (claim, from))
             }
             _ => {
                 drop(writer);
@@ -68,6 +68,21 @@ impl Cache {
             Some((claim, from)) => self.lead_claimed(claim, from),
             None => Ok(Lead::Busy),
         }
+    }
+
+    /// One past the last byte of the slice that starts at `start`, from its start on, that nobody has
+    /// or is bringing in; `start` itself when its first byte is there.
+    pub fn absent_end(&self, object: &Object, start: u64) -> u64 {
+        let Body::Slices(slices) = &object.body else { return start };
+        let Some(index) = slices.index_of(start).filter(|index| !slices.is_claimed(*index)) else {
+            return start;
+        };
+        let key = slices.key().slice(slices.slice_generation(), index);
+        let absent = self
+            .disk
+            .stored(key, Kind::Slice)
+            .map_or(SLICE_BLOCKS, |stored| stored.present.trailing_zeros());
+        start + (u64::from(absent) * self.block_bytes()).min(slices.slice_len(index))
     }
 
     fn lead_claimed(&self, claim: Claim, from: u64) -> Result<Lead, StoreError> {

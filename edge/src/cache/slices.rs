@@ -26,6 +26,8 @@ pub struct Slices {
     len: AtomicU64,
     /// Claims there are, so that readers of a body nobody fills take no lock.
     claims: AtomicUsize,
+    /// Answers made of it that are not out yet.
+    readers: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -42,8 +44,8 @@ struct Filling {
     watermark: u64,
     /// Where the bytes from `start` on are; `None` until the claim has its place.
     bytes: Option<(Pin, u64)>,
-    /// Whether the same filler goes on with the next slice.
-    continues: bool,
+    /// The last slice that the same filler goes on to without a gap.
+    through: u32,
     waiters: HashMap<(usize, Token), Waiter>,
 }
 
@@ -83,6 +85,7 @@ impl Slices {
             slice_bytes,
             len: AtomicU64::new(len.unwrap_or(LEN_UNKNOWN)),
             claims: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
             state: Mutex::default(),
         }
     }
@@ -123,6 +126,19 @@ impl Slices {
         let mut state = self.lock();
         state.failed.get_or_insert(error);
         wake_all(state);
+    }
+
+    /// How many answers are being made of it now, whoever fills it: see [`super::Reading`].
+    pub fn readers(&self) -> usize {
+        self.readers.load(Ordering::Acquire)
+    }
+
+    pub(super) fn join(&self) {
+        self.readers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn leave(&self) {
+        self.readers.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(super) fn failed(&self) -> Option<FillError> {
@@ -204,23 +220,37 @@ impl Slices {
         true
     }
 
-    /// Claims slice `index`; `None` while another has it.
+    /// Claims slice `index`; `None` while another has it, or is coming to it.
     pub(super) fn claim(self: &Arc<Self>, index: u32) -> Option<Claim> {
-        let mut state = self.lock();
-        if state.fillings.iter().any(|filling| filling.index == index) {
-            return None;
-        }
+        let state = self.lock();
+        state.covering(index).is_none().then(|| self.enter(state, index))
+    }
+
+    /// Claims the slice after that of `claim`, to which its filler may have said it comes.
+    pub(super) fn claim_after(self: &Arc<Self>, claim: &Claim) -> Option<Claim> {
+        let index = claim.index.checked_add(1)?;
+        let state = self.lock();
+        let is_others = state.covering(index).is_some_and(|filling| filling.index != claim.index);
+        (!is_others).then(|| self.enter(state, index))
+    }
+
+    /// Whether slice `index` is being filled, or a filler is coming to it.
+    pub(super) fn is_claimed(&self, index: u32) -> bool {
+        self.lock().covering(index).is_some()
+    }
+
+    fn enter(self: &Arc<Self>, mut state: MutexGuard<'_, State>, index: u32) -> Claim {
         let start = self.start_of(index);
         state.fillings.push(Filling {
             index,
             start,
             watermark: start,
             bytes: None,
-            continues: false,
+            through: index,
             waiters: HashMap::new(),
         });
         self.claims.fetch_add(1, Ordering::AcqRel);
-        Some(Claim { slices: self.clone(), index })
+        Claim { slices: self.clone(), index }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -229,10 +259,12 @@ impl Slices {
 }
 
 impl State {
-    /// The filling of slice `index`, or the one whose filler said it comes to it next.
+    /// The filling of slice `index`, or the one whose filler said it comes to it.
     fn covering(&self, index: u32) -> Option<&Filling> {
-        let find = |wanted: u32| self.fillings.iter().find(move |filling| filling.index == wanted);
-        find(index).or_else(|| find(index.checked_sub(1)?).filter(|filling| filling.continues))
+        let exact = self.fillings.iter().find(|filling| filling.index == index);
+        exact.or_else(|| {
+            self.fillings.iter().find(|filling| (filling.index..=filling.through).contains(&index))
+        })
     }
 }
 
@@ -284,8 +316,8 @@ impl Claim {
         wake(woken);
     }
 
-    pub fn set_continues(&self, continues: bool) {
-        self.update(|filling| filling.continues = continues);
+    pub fn goes_on_through(&self, index: u32) {
+        self.update(|filling| filling.through = index.max(filling.index));
     }
 
     fn update(&self, change: impl FnOnce(&mut Filling)) {

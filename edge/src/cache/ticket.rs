@@ -1,6 +1,6 @@
 //! What a session holds while the fill plane works for it.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Object, Relay};
@@ -122,14 +122,15 @@ impl Ticket {
         }
     }
 
-    /// Says that nobody waits any more.
+    /// Says that nobody waits for an answer any more: the client left, or reads the object now
+    /// (see [`super::Reading`]).
     pub fn abandon(&self) {
-        self.abandoned.store(true, Relaxed);
+        self.abandoned.store(true, Release);
     }
 
-    /// Whether the client has left.
+    /// Whether nobody waits for an answer.
     pub fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Relaxed)
+        self.abandoned.load(Acquire)
     }
 
     fn settle(&self, to: State) {

@@ -69,10 +69,12 @@ impl SliceWriter {
         self.claim.slices().start_of(self.claim.index()) + self.end_in_slice()
     }
 
-    /// Says that the same filler goes on with the next slice: a reader that is through with this one
-    /// finds [`super::Read::Pending`] there, not `Absent`. To be kept by [`super::Cache::lead_next`].
-    pub fn set_continues(&mut self, continues: bool) {
-        self.claim.set_continues(continues);
+    /// Says that the same filler goes on, slice by slice, up to byte `end` of the object: nobody else
+    /// can claim what it comes to, a reader finds [`super::Read::Pending`] there, not `Absent`. To be
+    /// kept by [`super::Cache::lead_next`] and said again of the next writer.
+    pub fn goes_on_to(&mut self, end: u64) {
+        let last = self.claim.slices().index_of(end.saturating_sub(1));
+        self.claim.goes_on_through(last.unwrap_or(u32::MAX));
     }
 
     /// Writes as much of `bytes` as fits before [`SliceWriter::end`] (blocking `pwrite`), moves the

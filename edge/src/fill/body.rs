@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::cache::{Cache, Lead, Object, SliceWriter, StoreError};
-use crate::limits::OBJECT_MAX_BYTES;
+use crate::limits::{OBJECT_MAX_BYTES, RUN_SLICES_MAX};
 use crate::origin::Failure;
 use crate::site::Site;
 
@@ -144,11 +144,10 @@ impl Pour {
         self.kept_bytes
     }
 
-    /// Takes the whole of `body`. After each slice's worth `is_unwanted` is asked, with the offset
+    /// Takes the whole of `body`. At the end of each slice `is_unwanted` is asked, with the offset
     /// reached, whether to stop. Ends as [`Poured::End`] only when every byte up to the end came.
     pub async fn take(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
-        let slice_bytes = self.cache.slice_bytes();
-        let mut next_look = self.at.saturating_add(slice_bytes);
+        let mut next_look = self.next_slice();
         while self.end.is_none_or(|end| self.at < end) {
             let bytes = match body.next().await {
                 Ok(Some(bytes)) => bytes,
@@ -168,7 +167,7 @@ impl Pour {
                 return Poured::Cut(Failure::Broken);
             }
             if self.at >= next_look {
-                next_look = self.at.saturating_add(slice_bytes);
+                next_look = self.next_slice();
                 if is_unwanted(self.at) {
                     return Poured::Left;
                 }
@@ -233,7 +232,8 @@ impl Pour {
     fn follow(&mut self, lead: Lead) -> bool {
         match lead {
             Lead::Writer(mut writer) if writer.offset() >= self.at => {
-                writer.set_continues(self.end.is_none_or(|end| end > self.next_slice()));
+                let ahead = self.at.saturating_add(RUN_SLICES_MAX * self.cache.slice_bytes());
+                writer.goes_on_to(self.end.map_or(ahead, |end| end.min(ahead)));
                 self.skip_to = writer.offset();
                 self.writer = Some(writer);
             }

@@ -10,16 +10,14 @@ use super::filler::Filler;
 use super::http::Answer;
 use super::object;
 use super::open::{log_store, question};
-use crate::cache::{Body, FillError, Lead, Object, Read, SliceWriter, StoreError, Ticket};
+use crate::cache::{Body, FillError, Lead, Object, SliceWriter, StoreError, Ticket};
 use crate::config::Origin;
+use crate::limits::RUN_SLICES_MAX;
 use crate::origin::retry::Patience;
 use crate::origin::verdict::part_of;
 use crate::origin::{Ask, Failure, version};
 use crate::session::Demand;
 use crate::session::demand::Want;
-
-/// Longest run one request asks for, in slices; bounds the look ahead.
-const RUN_SLICES_MAX: u64 = 16_384;
 
 /// Why missing bytes could not be had.
 pub enum Unfetched {
@@ -64,7 +62,7 @@ impl Filler {
         }
         let end = (*end).min(len);
         let tickets = [demand.ticket.clone()];
-        let is_unwanted = |at| self.is_unwanted(&demand, &tickets, at, Some(end));
+        let is_unwanted = |at| self.is_unwanted((&demand, &tickets), slices, at, Some(end));
         let fetched = self.fetch(&demand, object, *start..end, is_unwanted).await;
         if let Err(Unfetched::Replaced(answer)) = fetched {
             self.adopt(&demand, object, *answer).await;
@@ -112,6 +110,10 @@ impl Filler {
                 }
                 Err(unfetched) => unfetched,
             };
+            if let Unfetched::Replaced(_) = unfetched {
+                // Whoever looks again must not find the old version.
+                object::forget(self.cache(), object);
+            }
             // Before the claim goes with `pour` and wakes all who wait.
             ticket.fail(unfetched.error());
             return Err(unfetched);
@@ -176,22 +178,20 @@ impl Filler {
         Ok(None)
     }
 
-    /// How far the run goes that `writer` begins: to a slice that is there, or being filled, or to
-    /// the end of what is wanted, rounded up to a slice.
+    /// How far the run goes that `writer` begins: to the first byte that is there or being brought
+    /// in, or to the end of what is wanted, rounded up to a slice.
     fn run_end(&self, object: &Object, writer: &SliceWriter, wanted_end: u64) -> u64 {
-        let len = object.len().unwrap_or(u64::MAX);
-        let first_end = self.next_slice(writer.offset()).min(len);
-        if writer.end() < first_end {
-            return writer.end();
-        }
-        let mut end = first_end;
+        let wanted_end = wanted_end.min(object.len().unwrap_or(u64::MAX));
+        let mut end = writer.end();
         for _ in 1..RUN_SLICES_MAX {
-            let is_missing =
-                || matches!(self.cache().read(object, end, end.saturating_add(1)), Read::Absent);
-            if end >= wanted_end.min(len) || !is_missing() {
+            if end >= wanted_end || !end.is_multiple_of(self.cache().slice_bytes()) {
                 break;
             }
-            end = self.next_slice(end).min(len);
+            let absent_end = self.cache().absent_end(object, end);
+            if absent_end == end {
+                break;
+            }
+            end = absent_end;
         }
         end
     }

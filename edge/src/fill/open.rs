@@ -13,7 +13,7 @@ use super::flight::Flight;
 use super::http::Answer;
 use super::object::{self, Freshness};
 use super::relay;
-use crate::cache::{Body, FillError, Object, Opened, Relay, StoreError, Ticket};
+use crate::cache::{Body, FillError, Object, Opened, Relay, Slices, StoreError, Ticket};
 use crate::clock::Now;
 use crate::config;
 use crate::limits::MEMORY_BODY_MAX_BYTES;
@@ -260,7 +260,8 @@ impl Filler {
         let Body::Slices(slices) = &object.body else { return };
         let Rest { mut body, part: Part { end, len, .. }, mut pour } = *rest;
         let stream = len.is_none().then(|| self.streams.enter(object.key, slices.generation()));
-        let poured = pour.take(&mut body, |at| self.is_unwanted(demand, tickets, at, end)).await;
+        let poured =
+            pour.take(&mut body, |at| self.is_unwanted((demand, tickets), slices, at, end)).await;
         drop(body);
         let at = pour.at();
         if len.is_none() && matches!(poured, Poured::End) {
@@ -270,15 +271,16 @@ impl Filler {
         let error = match poured {
             Poured::End => pour.finish().err().map(|error| log_store(object, &error)),
             Poured::Met => None,
-            Poured::Left => Some(FillError::Broken),
+            // Who comes just now and was sent nothing opens it anew.
+            Poured::Left => Some(FillError::Changed),
             Poured::Disk(error) => Some(log_store(object, &error)),
             Poured::Cut(failure) if len.is_none() => Some(failure.into_error()),
-            Poured::Cut(_) => self.go_on(demand, object, pour, tickets).await,
+            Poured::Cut(_) => self.go_on((demand, tickets), object, slices, pour).await,
         };
         match (len, error) {
             (None, Some(error)) => {
-                slices.fail(error);
                 object::forget(self.cache(), object);
+                slices.fail(error);
             }
             // Its head was entered without a length.
             (None, None) => self.cache().insert(object.clone(), Now::read()),
@@ -290,17 +292,17 @@ impl Filler {
     /// Goes on with a body that was cut. What fails here is asked for again by whoever still reads.
     async fn go_on(
         &self,
-        demand: &Demand,
-        object: &Arc<Object>,
+        (demand, tickets): (&Demand, &[Arc<Ticket>]),
+        object: &Object,
+        slices: &Slices,
         mut pour: Pour,
-        tickets: &[Arc<Ticket>],
     ) -> Option<FillError> {
         if !version::is_named(&object.meta) {
             return Some(FillError::Broken);
         }
         self.plane.metrics.retries.add(1);
         let (mut patience, end) = (self.patience(demand), pour.end());
-        let is_unwanted = |at| self.is_unwanted(demand, tickets, at, end);
+        let is_unwanted = |at| self.is_unwanted((demand, tickets), slices, at, end);
         let poured = self.pour_range(demand, object, &mut pour, &mut patience, &is_unwanted).await;
         match poured {
             Ok(Poured::End) => pour.finish().err().map(|error| log_store(object, &error)),
@@ -314,12 +316,12 @@ impl Filler {
         }
     }
 
-    /// Whether a fill that is at byte `at` of `end` has lost its clients and, by the site's rule, its
-    /// reason.
+    /// Whether a fill that is at byte `at` of `end` has lost its clients (those that wait to be told
+    /// of the object, and those that read it) and, by the site's rule, its reason.
     pub fn is_unwanted(
         &self,
-        demand: &Demand,
-        tickets: &[Arc<Ticket>],
+        (demand, tickets): (&Demand, &[Arc<Ticket>]),
+        slices: &Slices,
         at: u64,
         end: Option<u64>,
     ) -> bool {
@@ -328,7 +330,8 @@ impl Filler {
             (config::Finish::After(share), Some(end)) => at as f64 >= share * end as f64,
             (config::Finish::After(_) | config::Finish::Never, _) => false,
         };
-        !stays && tickets.iter().all(|ticket| ticket.is_abandoned())
+        // In this order: a client is a reader before it gives its ticket up.
+        !stays && tickets.iter().all(|ticket| ticket.is_abandoned()) && slices.readers() == 0
     }
 }
 

@@ -8,7 +8,7 @@ use super::Context;
 use super::body::{Framing, Outgoing, Source};
 use super::exchange::Exchange;
 use super::multipart::{self, Multipart};
-use crate::cache::{Body, FillError, Object, Relay};
+use crate::cache::{Body, FillError, Object, Reading, Relay};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::date::DateText;
 use crate::http::range::{self, Resolved};
@@ -312,6 +312,6 @@ fn framing(exchange: &Exchange, len: Option<u64>) -> Framing {
 fn source(exchange: &Exchange, object: &Arc<Object>) -> Source {
     match exchange.is_bodiless() {
         true => Source::Nothing,
-        false => Source::Object(object.clone()),
+        false => Source::Object(Reading::new(object.clone())),
     }
 }

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use super::Context;
 use super::multipart::Multipart;
 use crate::cache::relay::Chunk;
-use crate::cache::{Cache, FillError, Object, Read, Relay, Span, Ticket};
+use crate::cache::{Cache, FillError, Object, Read, Reading, Relay, Span, Ticket};
 use crate::http::chunked;
 
 /// Demands in a row that may pass without a byte of progress.
@@ -27,7 +27,7 @@ pub(super) enum Framing {
 /// Where body bytes come from.
 pub(super) enum Source {
     Nothing,
-    Object(Arc<Object>),
+    Object(Reading),
     Relay(Arc<Relay>),
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Outgoing {
     chunk_left: u64,
     ended: bool,
     /// The demand we wait for.
-    pub(super) ticket: Option<Arc<Ticket>>,
+    ticket: Option<Arc<Ticket>>,
     /// A notice came since the last look.
     pub(super) woken: bool,
     tries: u32,
@@ -127,7 +127,7 @@ impl Outgoing {
 
     /// Sets a body of several ranges of `object`.
     pub(super) fn begin_multipart(&mut self, object: Arc<Object>, multipart: Multipart) {
-        self.begin(Source::Object(object), Framing::Length, 0, 0);
+        self.begin(Source::Object(Reading::new(object)), Framing::Length, 0, 0);
         self.multipart = Some(multipart);
     }
 
@@ -217,6 +217,13 @@ impl Outgoing {
         self.close_chunk(staged);
     }
 
+    /// The demand made for these bytes; it takes the place of an earlier one.
+    pub(super) fn wait_for(&mut self, ticket: Arc<Ticket>) {
+        if let Some(earlier) = self.ticket.replace(ticket) {
+            earlier.abandon();
+        }
+    }
+
     /// Tells the fill plane that nobody waits any more.
     pub(super) fn abandon(&mut self) {
         if let Some(ticket) = self.ticket.take() {
@@ -239,7 +246,7 @@ impl Outgoing {
                 None
             }
             Source::Object(object) => {
-                let object = object.clone();
+                let object = Arc::clone(object);
                 self.look_in_object(&object, context)
             }
             Source::Relay(relay) => match relay.next(context.notify, context.token) {
@@ -279,7 +286,7 @@ impl Outgoing {
                 None
             }
             Read::Pending => {
-                self.held = false;
+                // A head that is held stays so: the origin may yet answer with another version.
                 self.woken = false;
                 let told = cache.subscribe(object, self.position, context.notify, context.token);
                 told.then_some(Next::Wait)

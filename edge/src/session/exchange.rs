@@ -51,6 +51,8 @@ pub(super) struct Exchange {
     pub(super) outcome: Outcome,
     /// Why it ended otherwise than well; `-` when it did not.
     pub(super) reason: &'static str,
+    /// Whether the object changed at its origin before any of it was sent, and was looked up again.
+    pub(super) reopened: bool,
     /// Whether anything of the answer has left.
     pub(super) answered: bool,
     pub(super) sent_bytes: u64,
@@ -75,6 +77,7 @@ impl Default for Exchange {
             status: 0,
             outcome: Outcome::Local,
             reason: "-",
+            reopened: false,
             answered: false,
             sent_bytes: 0,
             body_bytes: 0,

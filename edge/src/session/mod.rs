@@ -294,7 +294,10 @@ impl Session {
                 },
                 Step::Opening(ticket) => {
                     let Some(result) = ticket.take() else { return Action::Wait };
+                    let ticket = ticket.clone();
                     self.opened(result, context);
+                    // Only now: before, the answer does not count among the object's readers.
+                    ticket.abandon();
                 }
                 Step::Answering => match self.out.next(context) {
                     Next::Send { more } => return Action::Send { more },
@@ -303,11 +306,16 @@ impl Session {
                     Next::Demand { object, start, end } => {
                         let demand = self.demand(Want::Bytes { object, start, end }, context);
                         self.await_fill(context);
-                        self.out.ticket = Some(demand.ticket.clone());
+                        self.out.wait_for(demand.ticket.clone());
                         self.downgrade();
                         return Action::Demand(demand);
                     }
                     Next::End => self.step = Step::Finished,
+                    Next::Failed(FillError::Changed) if self.may_reopen() => {
+                        if let Some(action) = self.reopen(context) {
+                            return action;
+                        }
+                    }
                     Next::Failed(error) => self.fail(error, context),
                 },
                 Step::Finished => return Action::Finished,
@@ -372,6 +380,11 @@ impl Session {
         }
         answer::failure(&mut self.exchange, &mut self.out, error, context);
         self.start_answering(context);
+    }
+
+    /// Whether the client knows nothing yet of an object that changed under its answer.
+    fn may_reopen(&self) -> bool {
+        !self.exchange.reopened && !self.exchange.answered && self.out.is_untouched()
     }
 
     fn break_off(&mut self, reason: &'static str) {

@@ -98,6 +98,13 @@ impl Session {
         });
     }
 
+    /// Begins the answer anew with the version that the origin has now; once a request, no more.
+    pub(super) fn reopen(&mut self, context: &Context<'_>) -> Option<Action> {
+        self.out.clear();
+        self.exchange.reopened = true;
+        self.with_head(|session, head| session.look_up(head, context))
+    }
+
     /// A message for the fill plane about the current request.
     pub(super) fn demand(&mut self, want: Want, context: &Context<'_>) -> Demand {
         let site = self.exchange.site.clone().expect("a demand is made for a site");

@@ -114,7 +114,8 @@ fn a_body_of_unknown_length_ends_when_it_ends() {
     let Body::Slices(slices) = &object.body else { unreachable!() };
     assert_eq!(object.len(), None);
     let mut filler = writer(&node, &object, 0);
-    filler.set_continues(true);
+    let next = filler.end() + 1;
+    filler.goes_on_to(next);
     write(&mut filler, &object, SLICE);
     let (bell, notify) = Bell::new();
     assert!(matches!(node.cache.read(&object, SLICE, u64::MAX), Read::Pending), "it goes on");
@@ -248,7 +249,8 @@ fn no_wake_is_lost_between_threads() {
             let mut at = 0;
             let Lead::Writer(mut filler) = node.cache.lead(&object, 0).unwrap() else { panic!() };
             while at < len {
-                filler.set_continues(true);
+                let next = filler.end() + 1;
+                filler.goes_on_to(next);
                 let some = (filler.end() - filler.offset()).min(1717);
                 write(&mut filler, &object, some);
                 at += some;
