@@ -202,3 +202,36 @@ fn a_volume_that_refuses_writes_is_left_and_memory_takes_over() {
     let kept = node.cache.load(node.key("kept")).unwrap();
     assert_eq!(node.verify_and_read(&kept, 0, SLICE), SLICE);
 }
+
+#[test]
+fn what_ends_after_a_checkpoint_in_a_full_region_is_found() {
+    let mut node = Node::new();
+    let slow = node.object("slow", 1, Some(SLICE));
+    let Lead::Writer(mut writer) = node.cache.lead(&slow, 0).unwrap() else { panic!() };
+    writer.write(&super::content(&slow, 0, 1)).unwrap();
+    for number in 0..4 {
+        node.fill(&node.object(&format!("o{number}"), 1, Some(SLICE)), 0, SLICE);
+    }
+    node.cache.checkpoint().unwrap();
+    writer.write(&super::content(&slow, 1, SLICE - 1)).unwrap();
+    writer.finish().unwrap();
+    drop(slow);
+    node.restart();
+    let slow = node.cache.load(node.key("slow")).unwrap();
+    assert_eq!(node.verify_and_read(&slow, 0, SLICE), SLICE);
+}
+
+#[test]
+fn more_entries_than_a_checkpoint_has_room_for_are_found_by_headers() {
+    let mut node = Node::new();
+    for number in 0..1500 {
+        node.memory_object(&format!("o{number}"), b"small");
+    }
+    node.cache.checkpoint().unwrap();
+    assert_eq!(node.cache.entries(), 1500);
+    node.restart();
+    assert_eq!(node.cache.entries(), 1500);
+    for number in 0..1500 {
+        assert!(node.cache.load(node.key(&format!("o{number}"))).is_some(), "{number}");
+    }
+}
