@@ -52,6 +52,10 @@ impl Incoming {
     }
 }
 
+/// Waits for room on a volume: this often, this long.
+const NO_ROOM_TRIES_MAX: u32 = 300;
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(10);
+
 /// How pouring ended.
 #[derive(Debug)]
 pub enum Poured {
@@ -156,7 +160,7 @@ impl Pour {
                 Err(failure) => return Poured::Cut(failure),
             };
             let (came, kept) = (bytes.len() as u64, self.kept_bytes);
-            let put = self.put(&bytes);
+            let put = self.put_patiently(&bytes).await;
             body.wasted(came.saturating_sub(self.kept_bytes - kept));
             match put {
                 Ok(true) => {}
@@ -181,7 +185,22 @@ impl Pour {
         self.writer.take().map_or(Ok(()), SliceWriter::finish)
     }
 
-    /// Puts `bytes`, which begin at `at`; `false` when pouring ends here.
+    /// Puts `bytes`; when every region is in use just now (readers hold one for a turn, other fills
+    /// for a slice) the origin waits for room rather than the client for an error.
+    async fn put_patiently(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
+        let start = self.at;
+        for _ in 0..NO_ROOM_TRIES_MAX {
+            let done = usize::try_from(self.at - start).unwrap_or(usize::MAX).min(bytes.len());
+            match self.put(&bytes[done..]) {
+                Err(StoreError::NoRoom) => tokio::time::sleep(NO_ROOM_PAUSE).await,
+                put => return put,
+            }
+        }
+        Err(StoreError::NoRoom)
+    }
+
+    /// Puts `bytes`, which begin at `at`; `false` when pouring ends here. After an error `at` says
+    /// how far it came.
     fn put(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
         let room = self.end.map_or(u64::MAX, |end| end - self.at);
         let mut bytes = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
