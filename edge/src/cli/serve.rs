@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{CliError, logging};
-use crate::config::Config;
-use crate::server;
+use crate::config::{Config, GuardMode};
+use crate::{server, sys};
 
 /// Run a node; without --config it serves the current directory on 127.0.0.1:8080
 #[derive(Clone, Debug, clap::Args)]
@@ -14,11 +14,22 @@ pub struct Args {
     config: Option<PathBuf>,
 }
 
+/// The default without a file: this directory on loopback; for root with a guard that accounts for
+/// every flow there and drops nothing.
+fn embedded() -> Result<Config, CliError> {
+    let mut config = Config::embedded(&std::env::current_dir().map_err(CliError::Directory)?);
+    if sys::host::is_root() {
+        config.guard.interfaces = vec!["lo".to_owned()];
+        config.guard.mode = GuardMode::Observe;
+    }
+    Ok(config)
+}
+
 /// Runs the command: ends with the node.
 pub fn run(args: Args) -> Result<(), CliError> {
     let config = match &args.config {
         Some(path) => Config::load(path)?,
-        None => Config::embedded(&std::env::current_dir().map_err(CliError::Directory)?),
+        None => embedded()?,
     };
     logging::start(&config.log.level)?;
     Ok(server::serve(config, args.config)?)

@@ -1,4 +1,9 @@
-//! What this host calls itself.
+//! What this host is, and what we may do on it.
+
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 /// The running kernel's release, as `uname -r` prints it.
 pub fn kernel_release() -> String {
