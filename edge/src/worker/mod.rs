@@ -52,6 +52,16 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What a session is lent this turn.
+    fn lend<'a>(
+        &'a self,
+        sites: &'a Sites,
+        notify: &'a Arc<dyn Notify>,
+        (name, now, draining): (Name, Now, bool),
+    ) -> Context<'a> {
+        Context { sites, cache: &self.cache, notify, token: name.token(), now, draining }
+    }
+
     /// Hands a demand to its fill thread; `false` when that has too many already.
     fn ask(&self, demand: Demand) -> bool {
         self.fills[demand.thread(self.fills.len())].push(demand).is_ok()
@@ -178,14 +188,8 @@ impl<I: Io> Worker<I> {
     /// Does all that can be done for a connection now.
     fn drive(&mut self, name: Name) {
         let sites = self.sites.clone();
-        let context = Context {
-            sites: &sites,
-            cache: &self.shared.cache,
-            notify: &self.notify,
-            token: name.token(),
-            now: self.now,
-            draining: self.inbox.phase() != Phase::Serving,
-        };
+        let draining = self.inbox.phase() != Phase::Serving;
+        let context = self.shared.lend(&sites, &self.notify, (name, self.now, draining));
         let mut budget = limits::TURN_BYTES_MAX;
         loop {
             let Some(conn) = self.conns.find(name) else { return };
@@ -331,14 +335,8 @@ impl<I: Io> Worker<I> {
 
     fn time_out(&mut self, name: Name) {
         let sites = self.sites.clone();
-        let context = Context {
-            sites: &sites,
-            cache: &self.shared.cache,
-            notify: &self.notify,
-            token: name.token(),
-            now: self.now,
-            draining: self.inbox.phase() != Phase::Serving,
-        };
+        let draining = self.inbox.phase() != Phase::Serving;
+        let context = self.shared.lend(&sites, &self.notify, (name, self.now, draining));
         let Some(conn) = self.conns.find(name) else { return };
         if conn.session.handle_timeout(&context) {
             self.metrics.timeouts.add(1);
