@@ -10,13 +10,18 @@ use crate::process::Process;
 
 /// The tool, or a line that says what is skipped and how to get it.
 pub fn need(name: &str) -> Option<Tool> {
+    let found = find(name);
+    if found.is_none() {
+        eprintln!("SKIP: no {name} on this host; `cargo xtask test` installs it");
+    }
+    found
+}
+
+fn find(name: &str) -> Option<Tool> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let extra = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
     let mut dirs = std::env::split_paths(&path).chain(extra);
     let found = dirs.find_map(|dir| Some(dir.join(name)).filter(|file| file.is_file()));
-    if found.is_none() {
-        eprintln!("SKIP: no {name} on this host; `cargo xtask test` installs it");
-    }
     found.map(|path| Tool { path })
 }
 
@@ -132,6 +137,6 @@ mod tests {
 
     #[test]
     fn a_tool_that_is_not_there_is_none() {
-        assert!(need("no-such-tool-of-ours").is_none());
+        assert!(find("no-such-tool-of-ours").is_none());
     }
 }

@@ -115,9 +115,10 @@ impl Output {
         if !self.in_successes {
             return true;
         }
-        let skip = line.trim_start().starts_with("SKIP");
+        // As tests say it: at the start of the line, with the colon.
+        let skip = line.starts_with("SKIP: ");
         if skip {
-            self.skips.push(line.trim().to_owned());
+            self.skips.push(line.trim_end().to_owned());
         }
         skip
     }
@@ -136,6 +137,7 @@ mod tests {
             ("---- a stdout ----", false),
             ("SKIP: no nginx", true),
             ("chatter", false),
+            ("   SKIP: a summary that a test printed", false),
             ("successes:", false),
             ("    a", false),
             ("failures:", true),
