@@ -148,8 +148,16 @@ impl Outgoing {
         self.span.as_ref()
     }
 
-    /// Whether something follows the current span at once, so that packets may be held for it.
-    pub(super) fn has_framing_after(&self) -> bool {
+    /// Whether something follows the current span, so that a packet may be held for it. Should it
+    /// not come at once, the driver lets the packet go before it waits.
+    pub(super) fn has_more_after_span(&self) -> bool {
+        let span_len = self.span.as_ref().map_or(0, |span| span.len);
+        self.has_framing_after()
+            || self.multipart.is_some()
+            || self.end != u64::MAX && self.position + span_len < self.end
+    }
+
+    fn has_framing_after(&self) -> bool {
         self.framing == Framing::Chunked
     }
 

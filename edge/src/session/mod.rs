@@ -82,7 +82,7 @@ pub enum Action {
     /// Move bytes of [`Session::span`] towards the socket. Then [`Session::handle_staged`], and
     /// [`Session::handle_sent`] when they left.
     File {
-        /// More follows the span at once.
+        /// More follows the span, if not at once: before [`Action::Wait`] held packets must go.
         more: bool,
     },
     /// Hand this to the fill plane; if it has no room, [`Session::handle_refusal`].
@@ -301,7 +301,7 @@ impl Session {
                 }
                 Step::Answering => match self.out.next(context) {
                     Next::Send { more } => return Action::Send { more },
-                    Next::File => return Action::File { more: self.out.has_framing_after() },
+                    Next::File => return Action::File { more: self.out.has_more_after_span() },
                     Next::Wait => return self.wait(context),
                     Next::Demand { object, start, end } => {
                         let demand = self.demand(Want::Bytes { object, start, end }, context);

@@ -225,8 +225,7 @@ impl<I: Io> Worker<I> {
                     send::Flow::Ready
                 }
                 Action::Wait => {
-                    conn.waiting = true;
-                    self.metrics.fill_waits.add(1);
+                    send::await_fill(&mut self.io, &self.metrics, conn);
                     break;
                 }
                 Action::Read => break,

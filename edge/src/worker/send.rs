@@ -122,6 +122,15 @@ pub(super) fn await_writable<I: Io>(
     conn.writable = io.await_writable(&conn.socket, Kind::Writable.of(name)).ok();
 }
 
+/// Leaves a connection to the fill plane; what was held back for bytes to come goes out now.
+pub(super) fn await_fill<I: Io>(io: &mut I, metrics: &WorkerMetrics, conn: &mut Conn<I>) {
+    conn.waiting = true;
+    metrics.fill_waits.add(1);
+    if std::mem::take(&mut conn.more) {
+        io.cork(&conn.socket, false);
+    }
+}
+
 /// The client is gone: the session learns it, and nothing more is sent.
 pub(super) fn hang_up<I: Io>(io: &mut I, conn: &mut Conn<I>) {
     conn.session.handle_gone();
