@@ -17,6 +17,7 @@
 
 pub mod client;
 pub mod content;
+pub mod fuzz;
 pub mod message;
 pub mod metrics;
 pub mod nginx;

@@ -12,6 +12,7 @@ mod build;
 mod dist;
 mod doctor;
 mod ebpf;
+mod fuzz;
 mod host;
 mod report;
 mod run;
@@ -58,6 +59,8 @@ enum Task {
     /// One of the benchmark's own servers, started by `bench`
     #[command(hide = true)]
     BenchLimit(bench::limits::Arguments),
+    /// Fuzz everything that reads hostile bytes: heads, fields, bodies, configuration, volumes
+    Fuzz(fuzz::Arguments),
     /// What this host can do, what it lacks, and the cure
     Doctor,
     /// Pack binary, unit file and example configuration: target/dist/edge-VERSION-ARCH-linux.tar.gz
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Test { no_install, filters } => test::test(!no_install, &filters),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::BenchLimit(arguments) => bench::limits::serve(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Doctor => doctor::doctor(),
         Task::Dist => dist::dist(),
     };

@@ -214,6 +214,18 @@ pub(super) fn entries(
     })
 }
 
+/// Any bytes through the decoders of this file; for fuzzers.
+pub(super) fn probe(bytes: &[u8]) {
+    let Some(head) = Head::decode(bytes) else { return };
+    assert_eq!(Head::decode(&head.encode()), Some(head), "a checkpoint's head changes");
+    decode_regions(&head, bytes);
+    for entry in bytes.chunks_exact(CHECKPOINT_ENTRY_BYTES as usize) {
+        if let Some(entry) = decode_entry(entry, 0) {
+            let _ = (entry.place(), entry.kind(), entry.is_verified());
+        }
+    }
+}
+
 fn decode_entry(bytes: &[u8], volume: u8) -> Option<Entry> {
     let mut from = Reader(bytes);
     let key = super::Key::from_bytes(from.bytes16()?);

@@ -13,7 +13,7 @@
 use super::bytes::{Reader, Writer};
 use super::key::Seed;
 use super::record::PAGE_BYTES;
-use crate::limits::SLICE_BLOCKS;
+use crate::limits::{SLICE_BLOCKS, SLICE_MAX_BYTES};
 
 const MAGIC: &[u8; 8] = b"EDGEVOL1";
 const VERSION: u32 = 1;
@@ -52,9 +52,10 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Of a volume of `size_bytes`; `None` when that is too small or too large.
+    /// Of a volume of `size_bytes`; `None` when that is too small or too large, or slices are.
     pub fn new(size_bytes: u64, slice_bytes: u64) -> Option<Layout> {
-        if size_bytes > VOLUME_MAX_BYTES || slice_bytes < u64::from(SLICE_BLOCKS) {
+        let slices = u64::from(SLICE_BLOCKS)..=SLICE_MAX_BYTES;
+        if size_bytes > VOLUME_MAX_BYTES || !slices.contains(&slice_bytes) {
             return None;
         }
         let slices_default = (REGION_BYTES / slice_bytes).max(2);
@@ -215,6 +216,7 @@ mod tests {
             assert_eq!(Layout::new(min / 2, slice_bytes), None);
         }
         assert_eq!(Layout::new(u64::MAX, MIB), None);
+        assert_eq!(Layout::new(1 << 30, u64::MAX - 7), None);
         let usual = Layout::new(10 << 30, MIB).unwrap();
         assert!((REGION_BYTES..REGION_BYTES * 5 / 4).contains(&usual.region_bytes));
         assert!(usual.data_at < usual.size_bytes / 100, "bookkeeping stays below 1 %");

@@ -24,6 +24,8 @@ mod lead;
 mod metrics;
 pub mod object;
 mod objects;
+#[doc(hidden)]
+pub mod probe;
 mod reading;
 mod record;
 mod recovery;
