@@ -57,6 +57,14 @@ pub const HOST_MAX_BYTES: usize = 67;
 pub const ORIGIN_ADDRESSES_MAX: usize = 20;
 /// Longest lifetime a config may give, ms.
 pub const TTL_MAX_MS: u64 = 99_999_999_000;
+/// Cache rules one site may have.
+pub const RULES_MAX: usize = 1_024;
+/// Longest directory of a cache rule.
+pub const RULE_PATH_MAX_BYTES: usize = 256;
+/// Longest suffix of a cache rule, its dot included.
+pub const RULE_SUFFIX_MAX_BYTES: usize = 32;
+/// Statuses one `status_ttl` may name.
+pub const STATUS_TTLS_MAX: usize = 64;
 /// Parts a slice's presence is remembered in (one bit each).
 pub const SLICE_BLOCKS: u32 = 64;
 /// Objects' heads kept in memory.

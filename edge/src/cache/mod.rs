@@ -24,6 +24,7 @@ mod lead;
 mod metrics;
 pub mod object;
 mod objects;
+pub mod policy;
 #[doc(hidden)]
 pub mod probe;
 mod reading;

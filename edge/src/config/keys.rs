@@ -78,6 +78,8 @@ pub(super) static SITE: Table = Table {
         "host",
         "index",
         "default_ttl",
+        "status_ttl",
+        "rule",
         "finish",
         "connect_timeout",
         "read_timeout",
@@ -85,10 +87,28 @@ pub(super) static SITE: Table = Table {
     ],
 };
 
+pub(super) static RULE: Table = Table {
+    title: "[[site.rule]]",
+    name: "site.rule",
+    keys: &[
+        "path",
+        "suffixes",
+        "ttl",
+        "weight",
+        "override",
+        "origin_wins",
+        "ignore_no_cache",
+        "client_ttl",
+        "revalidate",
+        "bypass",
+        "status_ttl",
+    ],
+};
+
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 10] =
-    [&ROOT, &SERVER, &LISTEN, &CERTIFICATE, &ADMIN, &CACHE, &VOLUME, &GUARD, &LOG, &SITE];
+pub(super) static ALL: [&Table; 11] =
+    [&ROOT, &SERVER, &LISTEN, &CERTIFICATE, &ADMIN, &CACHE, &VOLUME, &GUARD, &LOG, &SITE, &RULE];
 
 /// The word that is written most like `word`; the first of equals.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> &'k str {

@@ -19,6 +19,7 @@ mod keys;
 mod raw;
 mod resolve;
 mod resolved;
+mod rules;
 mod sites;
 mod units;
 
@@ -31,7 +32,8 @@ pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
     GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Preset, Server, Site, Volume,
 };
-pub use units::size_text;
+pub use rules::{Rule, RuleMatch, StatusTtl};
+pub use units::{duration_text, size_text};
 
 impl Config {
     /// Reads and checks the file at `path`. Relative paths in it are taken from its directory.

@@ -14,20 +14,21 @@ use super::keys::{Table, nearest};
 use super::units;
 
 /// A file, and what has been found wrong with it.
-pub(super) struct Source<'t> {
+pub(super) struct Source {
     file: Arc<str>,
-    text: &'t str,
+    /// Where each line ends.
+    breaks: Vec<usize>,
     errors: RefCell<Vec<ConfigError>>,
 }
 
-impl<'t> Source<'t> {
-    pub(super) fn new(file: &str, text: &'t str) -> Source<'t> {
-        Source { file: file.into(), text, errors: RefCell::default() }
+impl Source {
+    pub(super) fn new(file: &str, text: &str) -> Source {
+        let breaks = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+        Source { file: file.into(), breaks, errors: RefCell::default() }
     }
 
     pub(super) fn place(&self, span: Range<usize>) -> Place {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = self.breaks.partition_point(|at| *at < span.start) + 1;
         Place { file: self.file.clone(), line }
     }
 
@@ -42,7 +43,7 @@ impl<'t> Source<'t> {
 
 /// One table of the file, or the absence of it.
 pub(super) struct Section<'d> {
-    source: &'d Source<'d>,
+    source: &'d Source,
     table: &'static Table,
     values: Option<&'d DeTable<'d>>,
     span: Range<usize>,
@@ -51,7 +52,7 @@ pub(super) struct Section<'d> {
 impl<'d> Section<'d> {
     /// The file itself.
     pub(super) fn root(
-        source: &'d Source<'d>,
+        source: &'d Source,
         table: &'static Table,
         values: &'d Spanned<DeTable<'d>>,
     ) -> Section<'d> {
@@ -60,7 +61,7 @@ impl<'d> Section<'d> {
 
     /// A table; reports keys that are not known in it.
     fn new(
-        source: &'d Source<'d>,
+        source: &'d Source,
         table: &'static Table,
         values: Option<&'d DeTable<'d>>,
         span: Range<usize>,
@@ -98,6 +99,11 @@ impl<'d> Section<'d> {
         entries.unwrap_or_default().iter().filter_map(|entry| entry.section(table)).collect()
     }
 
+    /// Where it begins.
+    pub(super) fn place(&self) -> Place {
+        self.source.place(self.span.clone())
+    }
+
     /// The entry at `key`, which must stand in the file.
     pub(super) fn required(&self, key: &'static str, cure: &'static str) -> Option<Entry<'d>> {
         let entry = self.entry(key);
@@ -121,7 +127,7 @@ impl<'d> Section<'d> {
 /// One value of the file.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'d> {
-    source: &'d Source<'d>,
+    source: &'d Source,
     table: &'static Table,
     key: &'static str,
     value: &'d Spanned<DeValue<'d>>,
@@ -214,6 +220,24 @@ impl<'d> Entry<'d> {
             units::duration_text(*range.end())
         ));
         None
+    }
+
+    /// Milliseconds: a number of seconds, or text with a unit.
+    pub(super) fn seconds_ms(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        match self.value.get_ref() {
+            DeValue::Integer(_) => {
+                let seconds = self.integer(range.start() / 1000..=range.end() / 1000)?;
+                seconds.checked_mul(1000)
+            }
+            _ => self.duration_ms(range),
+        }
+    }
+
+    /// The keys of a table that names its own, each with its value; `None`: it is no table.
+    pub(super) fn pairs(&self) -> Option<Vec<(&'d str, Entry<'d>)>> {
+        let table = self.value.get_ref().as_table()?;
+        let pairs = table.iter();
+        Some(pairs.map(|(key, value)| (key.get_ref().as_ref(), Entry { value, ..*self })).collect())
     }
 
     /// One of a few words.

@@ -1,7 +1,9 @@
 //! What the rest of the node sees of the configuration.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::rules::{Rule, StatusTtl};
 
 /// A whole node.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,6 +227,17 @@ pub struct Site {
     pub finish: Finish,
     /// Added to a path that ends in `/` at a `file://` origin; `None`: 404.
     pub index: Option<String>,
+    /// Lifetimes by status.
+    pub status_ttl: StatusTtl,
+    /// What the operator says about storing; the oldest first.
+    pub rules: Vec<Rule>,
+}
+
+impl Site {
+    /// A site that serves one directory to every host, with a site's defaults.
+    pub fn of_directory(root: &Path) -> Site {
+        super::sites::directory_site(root)
+    }
 }
 
 /// `site.preset`

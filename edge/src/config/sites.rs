@@ -8,6 +8,7 @@ use super::error::Place;
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
 use super::resolved::{Finish, Listen, Origin, OriginAddress, Preset, Site};
+use super::rules::{StatusTtl, rules, status_ttl};
 use super::{check, keys};
 use crate::limits;
 
@@ -48,6 +49,8 @@ pub(super) fn directory_site(root: &Path) -> Site {
         default_ttl_ms,
         finish,
         index: Some(INDEX_DEFAULT.to_owned()),
+        status_ttl: StatusTtl::default(),
+        rules: Vec::new(),
     }
 }
 
@@ -72,6 +75,8 @@ fn site<'d>(
     let finish = section.entry("finish").and_then(finish);
     let index = index(section);
     let origin = origin(section, directory, &hosts, listen);
+    let status_ttl = section.entry("status_ttl").map(status_ttl).unwrap_or_default();
+    let rules = rules(section);
     Some(Site {
         name: hosts.first()?.clone(),
         hosts,
@@ -80,6 +85,8 @@ fn site<'d>(
         default_ttl_ms: default_ttl_ms.unwrap_or(ttl_ms),
         finish: finish.unwrap_or(finish_default),
         index,
+        status_ttl,
+        rules,
     })
 }
 

@@ -371,7 +371,10 @@ fn the_example_states_the_defaults_and_documents_every_key() {
     assert_eq!(stated.unwrap(), as_it_is, "a default stated in the example is not the default");
     for table in keys::ALL {
         for key in table.keys {
-            let shown = [format!("{key} = "), format!("[{key}]"), format!("[[{key}]]")];
+            let shown = ["", ".", "["].map(|before| match before {
+                "" => format!("{key} = "),
+                _ => format!("{before}{key}]"),
+            });
             assert!(shown.iter().any(|shown| EXAMPLE.contains(shown)), "{}: {key}", table.title);
         }
     }

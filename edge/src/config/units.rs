@@ -42,7 +42,7 @@ pub fn size_text(bytes: u64) -> String {
 }
 
 /// Milliseconds with the largest unit that divides them.
-pub(super) fn duration_text(ms: u64) -> String {
+pub fn duration_text(ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let fits = units.iter().find(|(factor, _)| ms >= *factor && ms.is_multiple_of(*factor));
     fits.map_or_else(|| format!("{ms}ms"), |(factor, unit)| format!("{}{unit}", ms / factor))

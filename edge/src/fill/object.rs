@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::http::Answer;
 use crate::cache::freshness::{Storability, assess};
+use crate::cache::policy::Policy;
 use crate::cache::{Body, Cache, Key, Meta, Object};
 use crate::clock::Now;
 use crate::origin::facts::facts;
@@ -22,15 +23,20 @@ pub struct Freshness {
     pub lifetime_ms: u64,
     /// Age at arrival, ms.
     pub initial_age_ms: u64,
+    /// Whether clients are told `lifetime_ms` instead of what the origin said.
+    pub tells_client: bool,
 }
 
 /// How long the answer with `head` may be used; `None` when it may not be stored.
 pub fn freshness(demand: &Demand, head: &Head, answer: &Answer) -> Option<Freshness> {
     let (asked_unix_ms, received_unix_ms) = (answer.asked.unix_ms, answer.received.unix_ms);
-    let default_ttl_ms = demand.site.config.default_ttl_ms;
-    match assess(&facts(head), default_ttl_ms, asked_unix_ms, received_unix_ms) {
+    let site = &demand.site.config;
+    let policy = Policy { rule: demand.site.rule(&demand.target), status_ttl: &site.status_ttl };
+    let mut facts = facts(head);
+    policy.apply(&mut facts);
+    match assess(&facts, site.default_ttl_ms, asked_unix_ms, received_unix_ms) {
         Storability::Store { lifetime_ms, initial_age_ms } => {
-            Some(Freshness { lifetime_ms, initial_age_ms })
+            Some(Freshness { lifetime_ms, initial_age_ms, tells_client: policy.tells_client() })
         }
         Storability::Bypass(reason) => {
             tracing::debug!(reason = reason.as_str(), target = &*demand.target, "not stored");
@@ -100,7 +106,7 @@ pub fn refreshed(
     (head, freshness): (&Head, Option<Freshness>),
     received: Now,
 ) -> Arc<Object> {
-    let once = Freshness { lifetime_ms: 0, initial_age_ms: 0 };
+    let once = Freshness { lifetime_ms: 0, initial_age_ms: 0, tells_client: false };
     let meta = meta(stored.meta.status, head, freshness.unwrap_or(once), received, demand);
     let object = Arc::new(Object { key: stored.key, meta, body: stored.body.clone() });
     match freshness {
@@ -136,7 +142,10 @@ fn key(demand: &Demand) -> Key {
 fn meta(status: u16, head: &Head, freshness: Freshness, received: Now, demand: &Demand) -> Meta {
     Meta {
         status,
-        headers: head.block(),
+        headers: match freshness.tells_client {
+            true => head.with_lifetime(freshness.lifetime_ms / 1000).block(),
+            false => head.block(),
+        },
         etag: head.etag.clone(),
         last_modified_unix_s: head.last_modified_unix_s,
         received_unix_ms: received.unix_ms,

@@ -1,8 +1,8 @@
 //! The head of an origin's answer, as far as this node acts on it.
 
 use ::http::header::{
-    ACCEPT_RANGES, AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, LAST_MODIFIED,
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG,
+    EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA,
 };
 
 use super::content_range::{ContentRange, number};
@@ -57,6 +57,16 @@ impl Head {
     /// The entity tag if it is a strong one (RFC 9110 §8.8.3).
     pub fn strong_etag(&self) -> Option<&str> {
         self.etag.as_deref().filter(|tag| tag.starts_with('"'))
+    }
+
+    /// The head with `lifetime_s` in the place of what the origin says about storing.
+    pub fn with_lifetime(&self, lifetime_s: u64) -> Head {
+        let mut head = self.clone();
+        head.fields.remove(EXPIRES);
+        head.fields.remove(PRAGMA);
+        let told = HeaderValue::try_from(format!("max-age={lifetime_s}"));
+        head.fields.extend(told.ok().map(|told| (CACHE_CONTROL, told)));
+        head
     }
 
     /// The fields as lines, each `Name: value\r\n`.

@@ -42,6 +42,7 @@ impl Rig {
             default_ttl_ms: 0,
             finish: config::Finish::Always,
             index: None,
+            ..config::Site::of_directory("/nowhere".as_ref())
         };
         let cache = config::Cache {
             volumes: vec![],

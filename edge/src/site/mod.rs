@@ -1,11 +1,14 @@
 //! Which site a request is for.
 #![forbid(unsafe_code)]
 
+mod rules;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config;
 use crate::metrics::SiteMetrics;
+pub use rules::Rules;
 
 /// A site as it runs: its configuration and its counters.
 #[derive(Debug)]
@@ -14,8 +17,22 @@ pub struct Site {
     pub id: usize,
     /// Resolved configuration.
     pub config: config::Site,
+    /// Its cache rules, compiled.
+    pub rules: Rules,
     /// Counters; kept across reloads for a site of the same name.
     pub metrics: Arc<SiteMetrics>,
+}
+
+impl Site {
+    /// Compiles a site's configuration.
+    pub fn new(id: usize, config: config::Site, metrics: Arc<SiteMetrics>) -> Site {
+        Site { id, rules: Rules::new(&config.rules), config, metrics }
+    }
+
+    /// The one cache rule for `target` (path and query).
+    pub fn rule(&self, target: &str) -> Option<&config::Rule> {
+        self.rules.find(target.split_once('?').map_or(target, |(path, _)| path))
+    }
 }
 
 /// All sites of one configuration, immutable; a reload swaps the whole.
@@ -31,6 +48,11 @@ impl Sites {
     /// Builds the tables. Counters of sites that `before` had by the same name go on.
     pub fn new(configs: &[config::Site], workers: usize, before: Option<&Sites>) -> Sites {
         let mut sites = Sites::default();
+        let known: HashMap<&str, &Arc<SiteMetrics>> = before
+            .into_iter()
+            .flat_map(|before| before.all.iter())
+            .map(|site| (site.config.name.as_str(), &site.metrics))
+            .collect();
         for (id, config) in configs.iter().enumerate() {
             for host in &config.hosts {
                 if host == "*" {
@@ -41,10 +63,9 @@ impl Sites {
                     sites.exact.entry(host.as_str().into()).or_insert(id);
                 }
             }
-            let metrics = before
-                .and_then(|before| before.all.iter().find(|site| site.config.name == config.name))
-                .map_or_else(|| Arc::new(SiteMetrics::new(workers)), |site| site.metrics.clone());
-            sites.all.push(Arc::new(Site { id, config: config.clone(), metrics }));
+            let metrics = known.get(config.name.as_str()).map(|metrics| (*metrics).clone());
+            let metrics = metrics.unwrap_or_else(|| Arc::new(SiteMetrics::new(workers)));
+            sites.all.push(Arc::new(Site::new(id, config.clone(), metrics)));
         }
         sites
     }

@@ -34,6 +34,7 @@ fn site() -> config::Site {
         default_ttl_ms: 0,
         finish: config::Finish::Always,
         index: None,
+        ..config::Site::of_directory("/nowhere".as_ref())
     }
 }
 

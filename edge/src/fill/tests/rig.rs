@@ -134,8 +134,9 @@ impl Rig {
             default_ttl_ms: 60_000,
             finish,
             index: Some("index.html".into()),
+            ..config::Site::of_directory("/nowhere".as_ref())
         };
-        let site = Arc::new(Site { id: 0, config, metrics: Arc::new(SiteMetrics::new(1)) });
+        let site = Arc::new(Site::new(0, config, Arc::new(SiteMetrics::new(1))));
         Rig { cache, plane, site, mailbox, thread }
     }
 

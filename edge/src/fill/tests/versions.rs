@@ -151,11 +151,11 @@ fn a_version_without_a_name_is_not_gone_on_with() {
 fn a_gone_object_is_forgotten() {
     let origin = ScriptedOrigin::start(|asked| match asked.number {
         0 => Reply::honest(asked, &OLD, &body(2 * SLICE)),
-        _ => Reply::new(404, &[], b"gone"),
+        _ => Reply::new(410, &[], b"gone"),
     });
     let rig = Rig::new(&[&origin]);
     let (old, _) = rig.open_range("/a", Some((0, Some(10)))).object();
     assert_eq!(rig.read_all("/a", &old), Err(FillError::Changed));
     let (relay, passed) = rig.open("/a").relayed();
-    assert_eq!((relay.status, passed), (404, Ok(b"gone".to_vec())));
+    assert_eq!((relay.status, passed), (410, Ok(b"gone".to_vec())));
 }
