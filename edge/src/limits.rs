@@ -59,6 +59,14 @@ pub const ORIGIN_ADDRESSES_MAX: usize = 20;
 pub const TTL_MAX_MS: u64 = 99_999_999_000;
 /// Cache rules one site may have.
 pub const RULES_MAX: usize = 1_024;
+/// Arguments a cache key may keep.
+pub const KEY_ARGUMENTS_MAX: usize = 10;
+/// Arguments a cache key may ignore.
+pub const KEY_IGNORED_MAX: usize = 64;
+/// Request fields a cache key may hold.
+pub const KEY_HEADERS_MAX: usize = 8;
+/// Arguments of a query that are put in order; more stay as they came.
+pub const KEY_SORTED_MAX: usize = 64;
 /// Longest directory of a cache rule.
 pub const RULE_PATH_MAX_BYTES: usize = 256;
 /// Longest suffix of a cache rule, its dot included.

@@ -55,10 +55,21 @@ impl KeyBuilder {
         KeyBuilder(SipHasher13::new_with_keys(seed.0[0], seed.0[1])).part(space.as_bytes())
     }
 
-    /// Adds one part; parts are length-delimited, so `a|bc` and `ab|c` differ.
-    pub fn part(mut self, bytes: &[u8]) -> KeyBuilder {
+    /// [`KeyBuilder::part`] in place.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.0.write_u64(bytes.len() as u64);
         self.0.write(bytes);
+    }
+
+    /// [`KeyBuilder::push`] of the bytes in lower case (ASCII).
+    pub fn push_folded(&mut self, bytes: &[u8]) {
+        self.0.write_u64(bytes.len() as u64);
+        bytes.iter().for_each(|byte| self.0.write_u8(byte.to_ascii_lowercase()));
+    }
+
+    /// Adds one part; parts are length-delimited, so `a|bc` and `ab|c` differ.
+    pub fn part(mut self, bytes: &[u8]) -> KeyBuilder {
+        self.push(bytes);
         self
     }
 

@@ -80,6 +80,7 @@ pub(super) static SITE: Table = Table {
         "default_ttl",
         "status_ttl",
         "rule",
+        "key",
         "finish",
         "connect_timeout",
         "read_timeout",
@@ -87,6 +88,11 @@ pub(super) static SITE: Table = Table {
     ],
 };
 
+pub(super) static KEY: Table = Table {
+    title: "[site.key]",
+    name: "site.key",
+    keys: &["share", "by_host", "keep", "ignore", "sort", "send_all", "headers", "fold_case"],
+};
 pub(super) static RULE: Table = Table {
     title: "[[site.rule]]",
     name: "site.rule",
@@ -107,8 +113,20 @@ pub(super) static RULE: Table = Table {
 
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 11] =
-    [&ROOT, &SERVER, &LISTEN, &CERTIFICATE, &ADMIN, &CACHE, &VOLUME, &GUARD, &LOG, &SITE, &RULE];
+pub(super) static ALL: [&Table; 12] = [
+    &ROOT,
+    &SERVER,
+    &LISTEN,
+    &CERTIFICATE,
+    &ADMIN,
+    &CACHE,
+    &VOLUME,
+    &GUARD,
+    &LOG,
+    &SITE,
+    &RULE,
+    &KEY,
+];
 
 /// The word that is written most like `word`; the first of equals.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> &'k str {

@@ -15,6 +15,7 @@
 mod check;
 mod error;
 mod guard;
+mod key;
 mod keys;
 mod raw;
 mod resolve;
@@ -28,6 +29,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use key::{KeyRules, QueryRule};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
     GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Preset, Server, Site, Volume,

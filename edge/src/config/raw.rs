@@ -233,6 +233,12 @@ impl<'d> Entry<'d> {
         }
     }
 
+    /// The entry at `key` of a table.
+    pub(super) fn part(&self, key: &'static str) -> Option<Entry<'d>> {
+        let value = self.value.get_ref().as_table()?.get(key)?;
+        Some(Entry { key, value, ..*self })
+    }
+
     /// The keys of a table that names its own, each with its value; `None`: it is no table.
     pub(super) fn pairs(&self) -> Option<Vec<(&'d str, Entry<'d>)>> {
         let table = self.value.get_ref().as_table()?;

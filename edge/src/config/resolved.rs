@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::key::KeyRules;
 use super::rules::{Rule, StatusTtl};
 
 /// A whole node.
@@ -229,6 +230,8 @@ pub struct Site {
     pub index: Option<String>,
     /// Lifetimes by status.
     pub status_ttl: StatusTtl,
+    /// What makes two requests ask for the same object.
+    pub key: KeyRules,
     /// What the operator says about storing; the oldest first.
     pub rules: Vec<Rule>,
 }

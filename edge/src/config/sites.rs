@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::error::Place;
+use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
 use super::resolved::{Finish, Listen, Origin, OriginAddress, Preset, Site};
@@ -25,7 +26,28 @@ pub(super) fn sites(root: &Section<'_>, directory: &Path, listen: &[Listen]) -> 
     }
     let mut taken = HashMap::new();
     let site = |section| site(section, directory, listen, &mut taken);
-    sections.iter().filter_map(site).collect()
+    let sites: Vec<Site> = sections.iter().filter_map(site).collect();
+    refuse_unshared(&sections, &sites);
+    sites
+}
+
+/// Whose objects are shared must have any, and not one for each host.
+fn refuse_unshared(sections: &[Section<'_>], sites: &[Site]) {
+    let known: HashMap<&str, &Site> = sites.iter().map(|site| (site.name.as_str(), site)).collect();
+    let shares = sections.iter().filter_map(|section| section.entry("key")?.part("share"));
+    for entry in shares {
+        let Some(name) = entry.text() else { continue };
+        match known.get(name).map(|site| &site.key) {
+            None => entry.refuse(format!("no site is named {name:?}; write a site's first host")),
+            Some(key) if key.share.is_some() => {
+                entry.refuse(format!("{name:?} shares another's itself; name that one"));
+            }
+            Some(key) if key.by_host => entry.refuse(format!(
+                "{name:?} keeps its hosts apart; give it a host, or key.by_host = false"
+            )),
+            Some(_) => {}
+        }
+    }
 }
 
 /// What a preset stands for where the site says nothing else: lifetime in ms, and finish.
@@ -50,6 +72,7 @@ pub(super) fn directory_site(root: &Path) -> Site {
         finish,
         index: Some(INDEX_DEFAULT.to_owned()),
         status_ttl: StatusTtl::default(),
+        key: KeyRules::default(),
         rules: Vec::new(),
     }
 }
@@ -76,6 +99,7 @@ fn site<'d>(
     let index = index(section);
     let origin = origin(section, directory, &hosts, listen);
     let status_ttl = section.entry("status_ttl").map(status_ttl).unwrap_or_default();
+    let key = key(section, matches!(origin, Some(Origin::Http { host: None, .. })));
     let rules = rules(section);
     Some(Site {
         name: hosts.first()?.clone(),
@@ -86,6 +110,7 @@ fn site<'d>(
         finish: finish.unwrap_or(finish_default),
         index,
         status_ttl,
+        key,
         rules,
     })
 }

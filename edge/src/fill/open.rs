@@ -347,7 +347,8 @@ pub fn question(demand: &Demand) -> Ask {
         config::Origin::Http { host: Some(host), .. } => host.as_str().into(),
         _ => demand.host.clone(),
     };
-    Ask { host, target: demand.target.clone(), ..Ask::default() }
+    let (target, fields) = (demand.target.clone(), demand.fields.clone());
+    Ask { host, target, fields, ..Ask::default() }
 }
 
 /// Whether an expired object may be used because its origin fails (RFC 5861 §4, RFC 9111 §4.2.4).

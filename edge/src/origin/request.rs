@@ -1,7 +1,8 @@
 //! What is sent to an origin.
 
 use ::http::header::{
-    ACCEPT_ENCODING, HOST, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA,
+    ACCEPT_ENCODING, HOST, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    RANGE, VIA,
 };
 use ::http::{Method, Request, Uri};
 
@@ -15,6 +16,8 @@ pub struct Ask {
     pub host: Box<str>,
     /// Path and query; begins with `/`.
     pub target: Box<str>,
+    /// Fields of the client's that are part of the key: lower-case name and value.
+    pub fields: Vec<(Box<str>, Box<[u8]>)>,
     /// HEAD instead of GET.
     pub head_only: bool,
     /// The bytes wanted: start and exclusive end, open-ended when `None`.
@@ -52,6 +55,7 @@ impl Ask {
         Ask {
             host: self.host.clone(),
             target: self.target.clone(),
+            fields: self.fields.clone(),
             head_only: self.head_only,
             ..Ask::default()
         }
@@ -74,6 +78,10 @@ impl Ask {
         fields.insert(HOST, HeaderValue::from_str(host).map_err(|_| Unaskable)?);
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         fields.insert(VIA, HeaderValue::from_static("1.1 edge"));
+        for (name, value) in &self.fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unaskable)?;
+            fields.insert(name, HeaderValue::from_bytes(value).map_err(|_| Unaskable)?);
+        }
         let conditions = [
             (RANGE, self.range.and_then(range_text)),
             (IF_RANGE, self.if_range.as_deref().map(String::from)),

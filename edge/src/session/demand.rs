@@ -15,6 +15,8 @@ pub struct Demand {
     pub host: Box<str>,
     /// Path and query as they go to the origin; begins with `/`.
     pub target: Box<str>,
+    /// Request fields that are part of the key, for the origin: lower-case name and value.
+    pub fields: Vec<(Box<str>, Box<[u8]>)>,
     /// What is wanted.
     pub want: Want,
 }

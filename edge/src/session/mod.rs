@@ -15,6 +15,7 @@ mod answer;
 mod body;
 pub mod demand;
 mod exchange;
+pub mod key;
 mod multipart;
 mod request;
 mod step;

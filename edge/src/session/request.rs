@@ -1,10 +1,13 @@
 //! From received bytes to a request, and from a request to what answers it.
 
+use std::sync::Arc;
+
 use super::answer;
 use super::demand::{Demand, Want};
+use super::key::{key, keyed_fields, origin_target};
 use super::step::{Drain, Step};
 use super::{Action, Context, Session, ticket};
-use crate::cache::{FillError, Key, KeyBuilder, Opened};
+use crate::cache::{FillError, Opened};
 use crate::http::chunked::Decoder;
 use crate::http::range::{self, Spec};
 use crate::http::request::{self, BodyLength, Method, Parsed, RequestHead};
@@ -108,12 +111,13 @@ impl Session {
     /// A message for the fill plane about the current request.
     pub(super) fn demand(&mut self, want: Want, context: &Context<'_>) -> Demand {
         let site = self.exchange.site.clone().expect("a demand is made for a site");
-        let mut names = (Box::<str>::default(), Box::<str>::default());
+        let mut demand = None;
         self.with_head(|_, head| {
-            names = (host_of(head).to_ascii_lowercase().into(), head.target.into());
+            let host = host_of(head).to_ascii_lowercase();
+            demand = Some(demand_of(head, site, &host, want, context));
             None
         });
-        Demand { ticket: ticket(context), site, host: names.0, target: names.1, want }
+        demand.expect("a head that was read is there until its answer has ended")
     }
 
     fn take_request(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
@@ -175,7 +179,8 @@ impl Session {
             return None;
         };
         self.exchange.site = Some(site.clone());
-        let key = key(site, head, context);
+        let host = host.unwrap_or_default();
+        let key = key(context.cache.seed(), site, host, head);
         let found = context.cache.lookup(key);
         if let Some(object) = found.as_ref().filter(|found| found.meta.is_fresh(context.now)) {
             self.exchange.outcome = Outcome::Hit;
@@ -190,13 +195,7 @@ impl Session {
             head_only: head.method == Method::Head,
             stale: found,
         };
-        let demand = Demand {
-            ticket: ticket(context),
-            site: site.clone(),
-            host: host.unwrap_or_default().into(),
-            target: head.target.into(),
-            want,
-        };
+        let demand = demand_of(head, site.clone(), host, want, context);
         self.step = Step::Opening(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
         Some(Action::Demand(demand))
@@ -234,8 +233,16 @@ fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
     std::str::from_utf8(name).ok()
 }
 
-fn key(site: &Site, head: &RequestHead<'_>, context: &Context<'_>) -> Key {
-    KeyBuilder::new(context.cache.seed(), &site.config.name).part(head.target.as_bytes()).finish()
+fn demand_of(
+    head: &RequestHead<'_>,
+    site: Arc<Site>,
+    host: &str,
+    want: Want,
+    context: &Context<'_>,
+) -> Demand {
+    let target = origin_target(&site, head).into();
+    let fields = keyed_fields(&site, head);
+    Demand { ticket: ticket(context), site, host: host.into(), target, fields, want }
 }
 
 /// The range a cold object's fill begins with; only one with a known start helps.

@@ -29,6 +29,11 @@ impl Site {
         Site { id, rules: Rules::new(&config.rules), config, metrics }
     }
 
+    /// Name of the space its keys are in: its own, or that of the site whose objects it shares.
+    pub fn key_space(&self) -> &str {
+        self.config.key.share.as_deref().unwrap_or(&self.config.name)
+    }
+
     /// The one cache rule for `target` (path and query).
     pub fn rule(&self, target: &str) -> Option<&config::Rule> {
         self.rules.find(target.split_once('?').map_or(target, |(path, _)| path))

@@ -155,6 +155,7 @@ impl Rig {
             site: self.site.clone(),
             host: "h.example".into(),
             target: target.into(),
+            fields: Vec::new(),
             want,
         };
         assert!(self.mailbox.push(demand).is_ok());
