@@ -96,6 +96,20 @@ pub const ORIGIN_IDLE_CONNS_MAX: usize = 64;
 pub const ORIGIN_IDLE_MS: u64 = 60_000;
 /// How long past its lifetime an object stands in for a failing origin, ms (RFC 5861 §4).
 pub const STALE_IF_ERROR_MS: u64 = 3_600_000;
+/// Purges that are remembered; with more, the older half becomes one purge of all that was stored then.
+pub const PURGE_RULES_MAX: usize = 65_536;
+/// Of those, regular expressions: each is asked of each object once.
+pub const PURGE_REGEXES_MAX: usize = 256;
+/// Longest pattern of a purge, its site's name included, bytes.
+pub const PURGE_PATTERN_MAX_BYTES: usize = REQUEST_TARGET_MAX_BYTES + 512;
+/// Memory the program of one regular expression may take, bytes.
+pub const PURGE_REGEX_MAX_BYTES: usize = 256 * 1024;
+/// Patterns in one order to purge.
+pub const PURGE_PATTERNS_MAX: usize = 1_024;
+/// Tags kept of one object, bytes; one with more is meant by every purge of a tag.
+pub const TAGS_MAX_BYTES: usize = 16 * 1024;
+/// Longest body of a request to the admin server, bytes.
+pub const ADMIN_BODY_MAX_BYTES: usize = 1024 * 1024;
 
 const _: () = assert!(OBJECT_MAX_BYTES / SLICE_MIN_BYTES <= u32::MAX as u64, "slices are u32");
 const _: () = assert!(REQUEST_HEAD_MAX_BYTES <= RECEIVE_BUFFER_MAX_BYTES, "a head must fit");

@@ -56,6 +56,11 @@ impl Node {
         self.addr
     }
 
+    /// Where its admin server listens.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The URL of a target.
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.addr)

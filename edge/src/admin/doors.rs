@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -148,9 +148,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let has_body = !request.body().is_end_stream();
-        let response = routes::answer(&*view, &request, door, has_body);
-        async move { Ok::<_, Infallible>(response) }
+        let answered = routes::answer(view.clone(), request, door);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -6,12 +6,15 @@
 //! | `GET /healthz` | 200 while the node takes requests, 503 and why when it does not |
 //! | `GET /status` | the node in JSON |
 //! | `POST /reload` | as SIGHUP; answers when it is done |
+//! | `POST /purge` | an order to purge in JSON; answers when it holds |
+//! | `GET /purges` | purges that are still looked at, in JSON |
 //!
 //! It knows nothing of the node but a [`View`] of it. Runs on a plain tokio runtime; nothing that
 //! happens here reaches the data plane.
 #![forbid(unsafe_code)]
 
 mod doors;
+mod orders;
 mod routes;
 mod socket;
 
@@ -34,6 +37,22 @@ pub trait View: Send + Sync {
     /// # Errors
     /// Why the old configuration stays, one reason a line.
     fn reload(&self) -> Result<String, String>;
+    /// Purges what `order` names. May wait for a disk: called where that stops nobody.
+    ///
+    /// # Errors
+    /// Nothing was purged, or it may come back after a restart.
+    fn purge(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal>;
+    /// The purges that are still looked at.
+    fn purges(&self) -> serde_json::Value;
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It makes no sense: one line with the cure.
+    Wrong(String),
+    /// The node could not.
+    Failed(String),
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! What is answered to whom.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::View;
+use super::{View, orders};
 use crate::metrics::prometheus;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const PAGES: &str = "GET /metrics\nGET /healthz\nGET /status\nPOST /reload\n";
+const PAGES: &str =
+    "GET /metrics\nGET /healthz\nGET /status\nPOST /reload\nPOST /purge\nGET /purges\n";
 
 /// Which way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +29,32 @@ pub(super) enum Door {
 }
 
 /// The answer to one request.
-pub(super) fn answer<B>(
-    view: &dyn View,
-    request: &Request<B>,
+pub(super) async fn answer<B>(
+    view: Arc<dyn View>,
+    request: Request<B>,
     door: Door,
-    has_body: bool,
-) -> Response<Full<Bytes>> {
-    if let Some((status, why)) = refusal(request, door, has_body) {
+) -> Response<Full<Bytes>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let order = orders::order_of(request.method(), request.uri().path());
+    let has_body = order.is_none() && !request.body().is_end_stream();
+    if let Some((status, why)) = refusal(&request, door, has_body) {
         return reply(status, TEXT, format!("{why}\n"));
     }
+    let Some(order) = order else { return page(&*view, &request) };
+    match orders::carry_out(view, order, request.into_body()).await {
+        Ok(done) => reply(StatusCode::OK, JSON, format!("{done}\n")),
+        Err((status, why)) => reply(status, TEXT, format!("{why}\n")),
+    }
+}
+
+/// The answer to a request that is no order.
+fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/metrics" | "/healthz" | "/status" | "/" if !reads => not_allowed("GET, HEAD"),
+        "/metrics" | "/healthz" | "/status" | "/purges" | "/" if !reads => not_allowed("GET, HEAD"),
         "/metrics" => {
             let mut text = String::new();
             view.metrics(&mut text);
@@ -48,6 +65,8 @@ pub(super) fn answer<B>(
             Err(why) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, why + "\n"),
         },
         "/status" => reply(StatusCode::OK, JSON, format!("{}\n", view.status())),
+        "/purges" => reply(StatusCode::OK, JSON, format!("{}\n", view.purges())),
+        "/purge" => not_allowed("POST"),
         "/" => reply(StatusCode::OK, TEXT, PAGES.to_owned()),
         "/reload" if *request.method() != Method::POST => not_allowed("POST"),
         "/reload" => match view.reload() {
@@ -72,7 +91,7 @@ fn refusal<B>(
     if request.headers().contains_key(ORIGIN) {
         return Some((StatusCode::FORBIDDEN, "web pages may not talk to this node"));
     }
-    has_body.then_some((StatusCode::PAYLOAD_TOO_LARGE, "no request here takes a body"))
+    has_body.then_some((StatusCode::PAYLOAD_TOO_LARGE, "this request takes no body"))
 }
 
 fn is_local(host: &HeaderValue) -> bool {

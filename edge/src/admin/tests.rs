@@ -31,6 +31,18 @@ impl View for Node {
     fn reload(&self) -> Result<String, String> {
         if self.reloaded.swap(true, Relaxed) { Err("twice".into()) } else { Ok("done".into()) }
     }
+
+    fn purge(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal> {
+        match order["fail"].as_str() {
+            None => Ok(serde_json::json!({ "seen": order })),
+            Some("wrong") => Err(Refusal::Wrong("write it so".into())),
+            Some(_) => Err(Refusal::Failed("disk".into())),
+        }
+    }
+
+    fn purges(&self) -> serde_json::Value {
+        serde_json::json!([])
+    }
 }
 
 /// An admin server on a thread of its own; it ends when dropped.
@@ -128,6 +140,32 @@ fn reload_is_posted() {
     assert!(admin.exchange(post).ends_with("\r\n\r\ndone\n"));
     let answer = admin.exchange(post);
     assert!(answer.starts_with("HTTP/1.1 422 ") && answer.ends_with("twice\n"), "{answer}");
+}
+
+#[test]
+fn an_order_has_a_body_within_bounds() {
+    let admin = Running::tcp();
+    let post = |body: &str| {
+        let length = body.len();
+        admin.exchange(&format!(
+            "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    assert!(post("{\"a\":1}").ends_with("\r\n\r\n{\"seen\":{\"a\":1}}\n"));
+    for (body, status, text) in [
+        ("{\"fail\":\"wrong\"}", "422", "write it so\n"),
+        ("{\"fail\":\"late\"}", "500", "disk\n"),
+        ("{", "422", "line 1 column 1\n"),
+        (&" ".repeat(crate::limits::ADMIN_BODY_MAX_BYTES + 1), "413", "bytes long\n"),
+    ] {
+        let answer = post(body);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.ends_with(text), "{answer}");
+    }
+    let answer = admin.exchange("GET /purge HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: POST"), "{answer}");
+    let answer = admin.exchange("GET /purges HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.ends_with("\r\n\r\n[]\n"), "{answer}");
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(super) fn write(volume: &Volume, index: &Index) -> Result<(), StoreError> {
     let body_crc = out.crc;
     let head = Head { number, flags, volume_id: volume.volume_id, regions, entries, body_crc };
     volume.write(&head.encode(), area_at)?;
-    volume.file.sync_data().map_err(|error| volume.write_failed("sync", error))?;
+    volume.sync()?;
     *newest = number;
     Ok(())
 }

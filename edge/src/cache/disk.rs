@@ -7,6 +7,7 @@ use super::error::StoreError;
 use super::index::{Entry, Index, Place};
 use super::key::Key;
 use super::metrics::CacheMetrics;
+use super::purge::Purges;
 use super::record::{BlockTable, Header, Kind, PAGE_BYTES, SLICE_HEADER_BYTES};
 use super::region::Pin;
 use super::slices::Claim;
@@ -19,6 +20,7 @@ use crate::limits::SLICE_BLOCKS;
 pub(super) struct Disk {
     pub index: Index,
     pub volumes: Volumes,
+    pub purges: Purges,
     pub metrics: Arc<CacheMetrics>,
 }
 
@@ -141,6 +143,19 @@ impl Disk {
             volume.write(&header.encode_slice(&table), reserved.record_at)?;
             Ok(Record { reserved, header, table })
         })
+    }
+}
+
+#[cfg(test)]
+impl Disk {
+    /// Enters `count` slices that nobody will ask for.
+    pub fn crowd(&self, count: u64) {
+        for number in 0..count {
+            let key = Key([7, 9]).slice(number, 0);
+            let offset = self.volumes.configured()[0].layout.data_at;
+            let place = Place { volume: 0, offset };
+            self.index.insert_if(Entry::new(key, Kind::Slice, place, 1, true), |_| true);
+        }
     }
 }
 

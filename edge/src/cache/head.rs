@@ -2,8 +2,9 @@
 
 use super::bytes::{Reader, Writer};
 use super::object::Meta;
+use super::purge::Stamp;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NONE: u32 = u32::MAX;
 
 /// What a head record says of the body.
@@ -35,6 +36,7 @@ pub(super) fn encode(meta: &Meta, body: &StoredBody) -> Vec<u8> {
         None => to.u32(NONE),
     };
     to.block(&meta.headers).block(meta.key_text.as_bytes());
+    to.block(meta.tags.as_bytes()).u64(meta.stamp.sequence());
     to.0
 }
 
@@ -66,6 +68,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Meta, StoredBody)> {
         _ => Some(from.text()?.into()),
     };
     let (headers, key_text) = (from.block()?.into(), from.text()?.into());
+    let (tags, stamp) = (from.text()?.into(), Stamp::new(from.u64()?));
     let meta = Meta {
         status,
         headers,
@@ -75,6 +78,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Meta, StoredBody)> {
         initial_age_ms,
         lifetime_ms,
         key_text,
+        tags,
+        stamp,
     };
     from.0.is_empty().then_some((meta, body))
 }
@@ -93,6 +98,8 @@ mod tests {
             initial_age_ms: 2,
             lifetime_ms: 3,
             key_text: "site /path".into(),
+            tags: "one two".into(),
+            stamp: Stamp::new(9),
         }
     }
 

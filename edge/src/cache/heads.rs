@@ -44,7 +44,13 @@ impl Cache {
                 Body::Slices(Arc::new(slices))
             }
         };
-        let object = self.objects.find_or_insert(Arc::new(Object { key, meta, body }));
+        let object = Arc::new(Object { key, meta, body });
+        let Some(object) = self.expired_by_purge(&object) else {
+            self.disk.metrics.purged.add(1);
+            self.forget_stored(key);
+            return None;
+        };
+        let object = self.objects.find_or_insert(object);
         // It may have been forgotten or replaced meanwhile; then what was read must not stay.
         if self.disk.index.find(key, |entry| entry.place() == place) != Some(true) {
             self.objects.remove_same(&object);
@@ -55,8 +61,10 @@ impl Cache {
 
     /// Makes `object` the one found under its key; heads of `Slices` and `Memory` objects are
     /// written to a volume too, as far as their length is known (insert again after
-    /// [`Slices::set_len`]). Blocks on the disk.
+    /// [`Slices::set_len`]). Blocks on the disk. What was asked for before a purge took it is not
+    /// entered.
     pub fn insert(&self, object: Arc<Object>, _now: Now) {
+        let Some(object) = self.enterable(&object) else { return };
         self.disk.metrics.evicted_objects.add(self.objects.insert(object.clone()));
         let body = match &object.body {
             Body::File { .. } => return,
@@ -72,6 +80,11 @@ impl Cache {
         };
         if let Err(error) = self.write_head(&object, &body) {
             tracing::warn!(key = ?object.key, %error, "head of an object not stored");
+            self.forget_stored(object.key);
+        }
+        // A purge may have come while it was written.
+        if self.is_purged(&object) {
+            self.objects.remove_same(&object);
             self.forget_stored(object.key);
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! 0        superblock, and a copy in the next page
 //! 8192     region table: 16 bytes a region {sequence, crc32c, zero}
+//!          purge area A, purge area B
 //!          checkpoint area A, checkpoint area B
 //!          regions, one after the other
 //! ```
@@ -16,7 +17,7 @@ use super::record::PAGE_BYTES;
 use crate::limits::{SLICE_BLOCKS, SLICE_MAX_BYTES};
 
 const MAGIC: &[u8; 8] = b"EDGEVOL1";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Regions are about this large.
 const REGION_BYTES: u64 = 16 * 1024 * 1024;
 /// Room for heads beside the slices a region holds.
@@ -27,6 +28,10 @@ pub(super) const REGIONS_MIN: u64 = 8;
 /// and a start walks the headers instead.
 const BYTES_PER_CHECKPOINT_ENTRY: u64 = 8 * 1024;
 const CHECKPOINT_ENTRIES_MIN: u64 = 1024;
+/// One part in so many of a volume is for its purges, twice; within bounds.
+const PURGE_SHARE: u64 = 1024;
+const PURGE_MIN_BYTES: u64 = 64 * 1024;
+const PURGE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 const TABLE_AT: u64 = 2 * PAGE_BYTES;
 /// Largest volume: the index has 40 bits for a place, in units of 512 bytes.
 const VOLUME_MAX_BYTES: u64 = 1 << 49;
@@ -45,6 +50,9 @@ pub(super) struct Layout {
     pub slice_bytes: u64,
     pub region_bytes: u64,
     pub regions: u32,
+    /// Where the purge areas begin.
+    pub purge_at: [u64; 2],
+    pub purge_bytes: u64,
     /// Where the checkpoint areas begin.
     pub checkpoint_at: [u64; 2],
     pub checkpoint_bytes: u64,
@@ -74,7 +82,11 @@ impl Layout {
         let checkpoint_bytes = PAGE_BYTES
             + (regions_max * CHECKPOINT_REGION_BYTES + entries * CHECKPOINT_ENTRY_BYTES)
                 .next_multiple_of(PAGE_BYTES);
-        let first = TABLE_AT + table_bytes;
+        let purge_bytes = (size_bytes / PURGE_SHARE)
+            .clamp(PURGE_MIN_BYTES, PURGE_MAX_BYTES)
+            .next_multiple_of(PAGE_BYTES);
+        let purge_at = TABLE_AT + table_bytes;
+        let first = purge_at + 2 * purge_bytes;
         let data_at = first + 2 * checkpoint_bytes;
         let regions = size_bytes.checked_sub(data_at)? / region_bytes;
         (regions >= REGIONS_MIN).then_some(Layout {
@@ -82,6 +94,8 @@ impl Layout {
             slice_bytes,
             region_bytes,
             regions: u32::try_from(regions).ok()?,
+            purge_at: [purge_at, purge_at + purge_bytes],
+            purge_bytes,
             checkpoint_at: [first, first + checkpoint_bytes],
             checkpoint_bytes,
             data_at,
@@ -94,7 +108,7 @@ impl Layout {
         let regions = REGIONS_MIN * (2 * slice_record + REGION_SLACK_BYTES);
         let checkpoints = 2 * (CHECKPOINT_ENTRIES_MIN * CHECKPOINT_ENTRY_BYTES);
         // One part in 128 for checkpoints of a larger volume, and some pages.
-        regions + regions / 64 + checkpoints + 16 * PAGE_BYTES
+        regions + regions / 64 + checkpoints + 2 * PURGE_MIN_BYTES + 16 * PAGE_BYTES
     }
 
     /// Where region `region` begins.
@@ -198,7 +212,9 @@ mod tests {
                 }
                 let layout = Layout::new(size_bytes, slice_bytes).unwrap();
                 assert!(u64::from(layout.regions) >= REGIONS_MIN);
-                assert!(layout.table_at(layout.regions) <= layout.checkpoint_at[0]);
+                assert!(layout.table_at(layout.regions) <= layout.purge_at[0]);
+                assert_eq!(layout.purge_at[0] + layout.purge_bytes, layout.purge_at[1]);
+                assert_eq!(layout.purge_at[1] + layout.purge_bytes, layout.checkpoint_at[0]);
                 assert_eq!(
                     layout.checkpoint_at[0] + layout.checkpoint_bytes,
                     layout.checkpoint_at[1]

@@ -25,6 +25,10 @@ pub struct CacheMetrics {
     pub written_bytes: Counter,
     /// Checkpoints written.
     pub checkpoints: Counter,
+    /// Purges ordered: rules, not objects.
+    pub purges: Counter,
+    /// Objects that a look-up found purged.
+    pub purged: Counter,
     /// Times a slice could not be begun because every region was in use.
     pub no_room: Counter,
 }

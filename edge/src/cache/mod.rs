@@ -27,6 +27,8 @@ mod objects;
 pub mod policy;
 #[doc(hidden)]
 pub mod probe;
+pub mod purge;
+mod purging;
 mod reading;
 mod record;
 mod recovery;
@@ -48,6 +50,8 @@ pub use key::{Key, KeyBuilder, Seed};
 pub use lead::Lead;
 pub use metrics::{CacheMetrics, VolumeUsage};
 pub use object::{Body, Meta, Object};
+pub use purge::Stamp;
+pub use purging::Purged;
 pub use reading::Reading;
 pub use region::Pin;
 pub use relay::Relay;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::key::Key;
+use super::purge::Stamp;
 use super::slices::Slices;
 use crate::clock::Now;
 
@@ -58,6 +59,10 @@ pub struct Meta {
     pub lifetime_ms: u64,
     /// The key's text, for purge and `explain`: site name, a space, path and query.
     pub key_text: Box<str>,
+    /// Tags the origin gave it for purges (`Surrogate-Key`, `Cache-Tag`): see [`super::purge::tags`].
+    pub tags: Box<str>,
+    /// Up to which purge it was looked at: see [`super::Cache::stamp_at`].
+    pub stamp: Stamp,
 }
 
 impl Meta {

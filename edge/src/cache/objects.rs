@@ -109,6 +109,24 @@ impl Objects {
         }
     }
 
+    /// Puts `new` in the place of `object` unless another has taken it.
+    pub fn replace_same(&self, object: &Arc<Object>, new: Arc<Object>) {
+        let mut shard = self.shard(shard_of(object.key));
+        if let Some(&at) = shard.by_key.get(&object.key)
+            && Arc::ptr_eq(&shard.ring[at].object, object)
+        {
+            shard.put(new, self);
+        }
+    }
+
+    /// Every object that is in memory now, a shard at a time.
+    pub fn all(&self) -> impl Iterator<Item = Arc<Object>> {
+        (0..SHARDS).flat_map(|shard| {
+            let shard = self.shard(shard);
+            shard.ring.iter().map(|slot| slot.object.clone()).collect::<Vec<_>>()
+        })
+    }
+
     pub fn len(&self) -> usize {
         self.len.load(Relaxed)
     }
@@ -195,5 +213,5 @@ fn cost_bytes(object: &Object) -> usize {
         _ => 0,
     };
     let etag = meta.etag.as_ref().map_or(0, |etag| etag.len());
-    FIXED_BYTES + meta.headers.len() + etag + meta.key_text.len() + body
+    FIXED_BYTES + meta.headers.len() + etag + meta.key_text.len() + meta.tags.len() + body
 }

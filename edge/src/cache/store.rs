@@ -7,10 +7,11 @@ use super::error::StoreError;
 use super::index::Index;
 use super::metrics::{CacheMetrics, VolumeUsage};
 use super::objects::Objects;
+use super::purge::Purges;
 use super::record::{Kind, slice_data_at};
 use super::slices::{InFlight, Slices};
 use super::volumes::Volumes;
-use super::{Body, FillError, Key, Object, Seed, Span};
+use super::{Body, FillError, Key, Meta, Object, Seed, Span};
 use crate::config;
 use crate::limits::OBJECTS_IN_MEMORY_MAX;
 use crate::mailbox::{Notify, Token};
@@ -47,7 +48,8 @@ impl Cache {
         let volumes = Volumes::open(config, &index, &metrics)?;
         let ram_bytes = usize::try_from(config.ram_bytes).unwrap_or(usize::MAX);
         let objects = Objects::new(OBJECTS_IN_MEMORY_MAX, ram_bytes);
-        let disk = Arc::new(Disk { index, volumes, metrics });
+        let purges = Purges::of(&volumes);
+        let disk = Arc::new(Disk { index, volumes, purges, metrics });
         Ok(Arc::new(Cache { disk, objects }))
     }
 
@@ -91,9 +93,10 @@ impl Cache {
         self.objects.len()
     }
 
-    /// The object in memory, fresh or not. Never touches a disk, never allocates.
+    /// The object in memory, fresh or not, as the purges left it. Never touches a disk, and allocates
+    /// only where a purge came since it was looked up last.
     pub fn lookup(&self, key: Key) -> Option<Arc<Object>> {
-        self.objects.find(key)
+        self.unpurged(self.objects.find(key)?)
     }
 
     /// Bytes of `object` from `offset`, at most up to `end`. Never touches a disk, never allocates.
@@ -171,11 +174,21 @@ impl Cache {
     /// The slices of a generation: those of the object in memory if they are of the same generation
     /// and length and have not failed, else empty ones (whose bytes, if they were stored before, are
     /// found again). A body of unknown length shares bytes with nobody.
-    pub fn new_slices(&self, key: Key, generation: u64, len: Option<u64>) -> Arc<Slices> {
-        let slice_generation = match len {
+    ///
+    /// `meta` says which purges they are fenced off by.
+    pub fn new_slices(
+        &self,
+        key: Key,
+        generation: u64,
+        len: Option<u64>,
+        meta: &Meta,
+    ) -> Arc<Slices> {
+        let version = key.slice(generation, 0);
+        let slice_generation = match (len, self.disk.purges.fence(meta)) {
             // The length fences, too: a last block must never be taken for a longer one.
-            Some(len) => key.slice(generation, 0).slice(len, 0).0[0],
-            None => key.slice(generation, 0).slice(self.disk.volumes.nonce(), 1).0[0],
+            (Some(len), Some(0)) => version.slice(len, 0).0[0],
+            (Some(len), Some(purge)) => version.slice(len, 0).slice(purge, 2).0[0],
+            (None, _) | (_, None) => version.slice(self.disk.volumes.nonce(), 1).0[0],
         };
         if let Some(object) = self.lookup(key)
             && let Body::Slices(slices) = &object.body
@@ -200,6 +213,7 @@ impl Cache {
 
     /// Writes the index to disk. Called from time to time by the fill plane, and at the end. Blocks.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.retire_purges();
         let mut result = Ok(());
         for volume in self.disk.volumes.iter().filter(|volume| !volume.is_broken()) {
             let written = super::checkpoint::write(volume, &self.disk.index);

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::index::{Index, Place};
 use super::layout::{Layout, Superblock, encode_table_entry};
 use super::metrics::{CacheMetrics, VolumeUsage};
+use super::purge::Journal;
 use super::record::{BURIED, BURIED_AT, RECORD_ALIGN};
 use super::region::{Lists, Pin, Region, WritePin};
 use super::walk::walk;
@@ -29,6 +30,7 @@ pub struct Volume {
     pub(super) volume_id: u64,
     /// Number of the newest checkpoint; held while one is written.
     pub(super) checkpoint: Mutex<u64>,
+    pub(super) purges: Journal,
     regions: Box<[Region]>,
     lists: Mutex<Lists>,
     /// Held by the one thread that makes a new open region.
@@ -88,6 +90,7 @@ impl Volume {
             layout,
             volume_id: superblock.volume_id,
             checkpoint: Mutex::new(0),
+            purges: Journal::default(),
             regions: (0..layout.regions).map(|_| Region::default()).collect(),
             lists: Mutex::new(lists),
             rolling: Mutex::new(()),
@@ -281,6 +284,18 @@ impl Volume {
         self.file.write_all_at(bytes, at).map_err(|error| self.write_failed("write", error))?;
         self.metrics.written_bytes.add(bytes.len() as u64);
         Ok(())
+    }
+
+    /// Waits until all that was written is on the disk.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| self.write_failed("sync", error))
+    }
+
+    /// The sequence of the oldest region that may hold records; `None` when all are empty.
+    pub(super) fn oldest_sequence(&self) -> Option<u64> {
+        let lists = self.lists();
+        let used = lists.sealed.iter().chain(&lists.draining).chain(&lists.open);
+        used.map(|region| self.region(*region).sequence.load(Ordering::Acquire)).min()
     }
 
     /// Marks the record at `record_at` as forgotten, for the next start.

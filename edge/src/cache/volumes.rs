@@ -13,6 +13,7 @@ use super::index::Index;
 use super::key::{Key, Seed};
 use super::layout::{Layout, Superblock};
 use super::metrics::CacheMetrics;
+use super::purge::{Journal, Kept};
 use super::record::PAGE_BYTES;
 use super::recovery;
 use super::volume::Volume;
@@ -31,6 +32,8 @@ pub(super) struct Volumes {
     seed: Seed,
     slice_bytes: u64,
     sequences: Arc<AtomicU64>,
+    /// The purges that all volumes together remember.
+    kept: Kept,
 }
 
 /// A volume's file before it is known what it holds.
@@ -39,6 +42,8 @@ struct Candidate {
     file: File,
     layout: Layout,
     superblock: Option<Superblock>,
+    /// Purges it remembers.
+    kept: Option<Kept>,
 }
 
 impl Volumes {
@@ -58,12 +63,18 @@ impl Volumes {
         let candidates: Vec<Candidate> = opened.collect();
         let kept = candidates.iter().find_map(|candidate| Some(candidate.superblock?.seed));
         let seed = kept.unwrap_or_else(|| Seed([random_u64(), random_u64()]));
+        let remembered = candidates.iter().filter_map(|candidate| candidate.kept.clone());
+        let join = |mut all: Kept, kept| {
+            all.join(kept);
+            all
+        };
         let mut volumes = Volumes {
             configured: Box::new([]),
             spare: OnceLock::new(),
             seed,
             slice_bytes: config.slice_bytes,
             sequences: Arc::default(),
+            kept: remembered.fold(Kept::default(), join),
         };
         let mut found = Vec::new();
         for candidate in candidates {
@@ -87,6 +98,16 @@ impl Volumes {
 
     pub fn slice_bytes(&self) -> u64 {
         self.slice_bytes
+    }
+
+    /// The configured volumes, in use or not.
+    pub fn configured(&self) -> &[Arc<Volume>] {
+        &self.configured
+    }
+
+    /// The purges that the volumes remember.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// A number that was never handed out.
@@ -141,7 +162,7 @@ impl Volumes {
         let size = SPARE_BYTES.max(Layout::size_min_bytes(self.slice_bytes));
         file.set_len(size).map_err(StoreError::io("size", &path))?;
         let layout = layout(&path, size, self.slice_bytes)?;
-        let candidate = Candidate { path, file, layout, superblock: None };
+        let candidate = Candidate { path, file, layout, superblock: None, kept: None };
         tracing::warn!(size_bytes = size, "no volume on a disk: bodies are kept in memory");
         Ok(self.adopt(self.configured.len() as u8, candidate, metrics)?.0)
     }
@@ -153,16 +174,13 @@ impl Volumes {
         candidate: Candidate,
         metrics: &Arc<CacheMetrics>,
     ) -> Result<(Volume, bool), StoreError> {
-        let Candidate { path, file, layout, superblock } = candidate;
-        let fits = |found: &Superblock| found.layout == layout && found.seed == self.seed;
-        let (superblock, is_new) = match superblock.filter(fits) {
+        let Candidate { path, file, layout, superblock, kept } = candidate;
+        let problem = superblock.and_then(|found| self.problem(&found, &layout, kept.as_ref()));
+        let (superblock, is_new) = match superblock.filter(|_| problem.is_none()) {
             Some(superblock) => (superblock, false),
             None => {
-                if superblock.is_some() {
-                    tracing::warn!(
-                        volume = %path.display(),
-                        "volume was made with another size, slice size or first volume: begun anew"
-                    );
+                if let Some(problem) = problem {
+                    tracing::warn!(volume = %path.display(), "volume {problem}: begun anew");
                 }
                 let made = Superblock { layout, seed: self.seed, volume_id: random_u64() };
                 format(&file, &made).map_err(StoreError::io("format", &path))?;
@@ -171,6 +189,25 @@ impl Volumes {
         };
         let sequences = self.sequences.clone();
         Ok((Volume::new(id, path, file, superblock, sequences, metrics.clone()), is_new))
+    }
+
+    /// Why a volume's contents are of no use here.
+    fn problem(
+        &self,
+        found: &Superblock,
+        layout: &Layout,
+        kept: Option<&Kept>,
+    ) -> Option<&'static str> {
+        if found.layout != *layout || found.seed != self.seed {
+            return Some("was made with another size, slice size or first volume");
+        }
+        match kept {
+            None => Some("does not know any more what was purged"),
+            Some(kept) if kept.newest() < self.kept.forgotten.any => {
+                Some("was away while something was purged that no other volume knows any more")
+            }
+            Some(_) => None,
+        }
     }
 }
 
@@ -209,7 +246,8 @@ fn open_candidate(path: &Path, size_bytes: u64, slice_bytes: u64) -> Result<Cand
         }
         fallocate(&file, 0, size_bytes).map_err(io("reserve the space of"))?;
     }
-    Ok(Candidate { path: path.to_owned(), file, layout, superblock })
+    let kept = superblock.and_then(|found| Journal::read(&file, &found.layout, found.volume_id));
+    Ok(Candidate { path: path.to_owned(), file, layout, superblock, kept })
 }
 
 /// The superblock or its copy; `None` for a file that is new or once was ours.

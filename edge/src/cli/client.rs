@@ -70,21 +70,37 @@ impl Node {
     /// # Errors
     /// No node answers, or it answers something else.
     pub fn json(&self, path: &str) -> Result<serde_json::Value, ClientError> {
-        let body = self.get(path)?;
+        self.asked(&format!("GET {path}"), "")
+    }
+
+    /// Gives the order `body` at `path`; the JSON that is answered.
+    ///
+    /// # Errors
+    /// No node answers, or it refuses.
+    pub fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<serde_json::Value, ClientError> {
+        self.asked(&format!("POST {path}"), &body.to_string())
+    }
+
+    fn asked(&self, line: &str, body: &str) -> Result<serde_json::Value, ClientError> {
+        let body = self.body(line, body)?;
         serde_json::from_slice(&body).map_err(|_| ClientError::NotANode { node: self.clone() })
     }
 
-    /// The body at `path`.
-    fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+    /// The body of the answer.
+    fn body(&self, line: &str, body: &str) -> Result<Vec<u8>, ClientError> {
         let connect = |source| ClientError::Connect { node: self.clone(), source };
         let talk = |source| ClientError::Talk { node: self.clone(), source };
         let answer = match self {
-            Node::Tcp(address) => exchange(connect_tcp(address).map_err(connect)?, path),
+            Node::Tcp(address) => exchange(connect_tcp(address).map_err(connect)?, line, body),
             Node::Socket(file) => {
                 let stream = UnixStream::connect(file).map_err(connect)?;
                 let timed = stream.set_read_timeout(Some(TIMEOUT));
                 timed.and_then(|()| stream.set_write_timeout(Some(TIMEOUT))).map_err(connect)?;
-                exchange(stream, path)
+                exchange(stream, line, body)
             }
         };
         self.body_of(&answer.map_err(talk)?)
@@ -155,8 +171,13 @@ fn connect_tcp(address: &str) -> io::Result<TcpStream> {
 }
 
 /// One request, and everything up to the end of the connection.
-fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<Vec<u8>> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+fn exchange(mut stream: impl Read + Write, line: &str, body: &str) -> io::Result<Vec<u8>> {
+    let mut request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    if !body.is_empty() {
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    request.push_str("\r\n");
+    request.push_str(body);
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX_BYTES).read_to_end(&mut answer)?;

@@ -9,6 +9,7 @@ pub mod drops;
 mod error;
 pub mod guard;
 mod logging;
+pub mod purge;
 mod reader;
 pub mod serve;
 pub mod status;
@@ -44,6 +45,7 @@ enum Command {
     Serve(serve::Args),
     Check(check::Args),
     Status(status::Args),
+    Purge(purge::Args),
     Conns(conns::Args),
     Drops(drops::Args),
     Bans(bans::Args),
@@ -83,6 +85,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
         Command::Status(args) => status::run(args),
+        Command::Purge(args) => purge::run(args),
         Command::Conns(args) => Ok(conns::run(args)?),
         Command::Drops(args) => Ok(drops::run(args)?),
         Command::Bans(args) => Ok(bans::run(args)?),

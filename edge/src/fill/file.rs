@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::object::key_text;
-use crate::cache::{Body, Cache, FillError, Meta, Object};
+use crate::cache::{Body, Cache, FillError, Meta, Object, Stamp};
 use crate::clock::Now;
 use crate::http::mime;
 use crate::http::path::safe_relative;
@@ -30,6 +30,7 @@ pub fn open(
     root: &Path,
 ) -> Result<(Arc<Object>, Outcome), FillError> {
     let Want::Open { key, stale, .. } = &demand.want else { return Err(FillError::Broken) };
+    let asked = Now::read();
     let path = relative_path(&demand.target, demand.site.config.index.as_deref())?;
     let (file, stat) = File::open(root)
         .and_then(|root| open_beneath(&root, &path))
@@ -40,8 +41,9 @@ pub fn open(
         Stat { .. } => {}
     }
     let now = Now::read();
-    let meta = meta(&path, &stat, demand, now);
+    let meta = meta(&path, &stat, demand, now, cache.stamp_at(asked));
     let before = stale.as_ref().filter(|stale| stale.meta.etag == meta.etag);
+    let before = before.filter(|before| !cache.is_purged(before));
     let (body, outcome) = match before.map(|before| &before.body) {
         Some(body @ Body::File { .. }) => (body.clone(), Outcome::Hit),
         _ => (whole(file, stat.len), Outcome::Miss),
@@ -85,7 +87,7 @@ fn blame(error: &io::Error) -> FillError {
     }
 }
 
-fn meta(path: &Path, stat: &Stat, demand: &Demand, now: Now) -> Meta {
+fn meta(path: &Path, stat: &Stat, demand: &Demand, now: Now, stamp: Stamp) -> Meta {
     let modified_unix_s = stat.mtime_ns.div_euclid(1_000_000_000);
     let etag = format!("\"{:x}-{:x}-{:x}\"", stat.mtime_ns, stat.len, stat.ino);
     let mut headers = format!("Content-Type: {}\r\n", mime::content_type(&path.to_string_lossy()));
@@ -107,5 +109,7 @@ fn meta(path: &Path, stat: &Stat, demand: &Demand, now: Now) -> Meta {
         initial_age_ms: 0,
         lifetime_ms: BELIEVED_MS,
         key_text: key_text(demand),
+        tags: "".into(),
+        stamp,
     }
 }

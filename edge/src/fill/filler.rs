@@ -118,7 +118,7 @@ impl Filler {
         let (flight, demand) = if self.private.holds(key) {
             (None, demand)
         } else {
-            match self.flights.lead_or_join(key, demand) {
+            match self.flights.lead_or_join((key, self.cache().newest_purge()), demand) {
                 Some((flight, demand)) => (Some(flight), demand),
                 None => return self.plane.metrics.joins.add(1),
             }

@@ -57,17 +57,17 @@ pub fn sliced(
     let key = key(demand);
     let generation =
         version::generation(cache.seed(), &answer.head, part.len).unwrap_or_else(random);
+    // A part is stored as the whole it is part of.
+    let status = if answer.head.status == 206 { 200 } else { answer.head.status };
+    let meta = meta(cache, status, &answer.head, freshness, answer, demand);
     let slices = match before.map(|before| &before.body) {
         Some(Body::Slices(slices))
             if slices.generation() == generation && slices.len() == part.len =>
         {
             slices.clone()
         }
-        _ => cache.new_slices(key, generation, part.len),
+        _ => cache.new_slices(key, generation, part.len, &meta),
     };
-    // A part is stored as the whole it is part of.
-    let status = if answer.head.status == 206 { 200 } else { answer.head.status };
-    let meta = meta(status, &answer.head, freshness, answer.received, demand);
     Arc::new(Object { key, meta, body: Body::Slices(slices) })
 }
 
@@ -78,10 +78,10 @@ pub fn short(
     (answer, freshness): (&Answer, Freshness),
     body: Bytes,
 ) -> Arc<Object> {
-    let Answer { head, received, .. } = answer;
-    let meta = meta(head.status, head, freshness, *received, demand);
+    let head = &answer.head;
+    let meta = meta(cache, head.status, head, freshness, answer, demand);
     let object = Arc::new(Object { key: key(demand), meta, body: Body::Memory(body) });
-    cache.insert(object.clone(), *received);
+    cache.insert(object.clone(), answer.received);
     object
 }
 
@@ -94,6 +94,10 @@ pub fn refreshed_head(stored: &Meta, answer: &Answer) -> Option<Head> {
     let fields = head::refreshed(&stored.headers, &answer.head.fields);
     let mut merged = Head::read(stored.status, &fields, answer.received);
     merged.age_s = answer.head.age_s;
+    merged.tags = match answer.head.tags.is_empty() {
+        true => stored.tags.clone(),
+        false => answer.head.tags.clone(),
+    };
     Some(merged)
 }
 
@@ -104,13 +108,13 @@ pub fn refreshed(
     stored: &Object,
     demand: &Demand,
     (head, freshness): (&Head, Option<Freshness>),
-    received: Now,
+    answer: &Answer,
 ) -> Arc<Object> {
     let once = Freshness { lifetime_ms: 0, initial_age_ms: 0, tells_client: false };
-    let meta = meta(stored.meta.status, head, freshness.unwrap_or(once), received, demand);
+    let meta = meta(cache, stored.meta.status, head, freshness.unwrap_or(once), answer, demand);
     let object = Arc::new(Object { key: stored.key, meta, body: stored.body.clone() });
     match freshness {
-        Some(_) => cache.insert(object.clone(), received),
+        Some(_) => cache.insert(object.clone(), answer.received),
         None => cache.forget(stored.key),
     }
     object
@@ -139,7 +143,14 @@ fn key(demand: &Demand) -> Key {
     }
 }
 
-fn meta(status: u16, head: &Head, freshness: Freshness, received: Now, demand: &Demand) -> Meta {
+fn meta(
+    cache: &Cache,
+    status: u16,
+    head: &Head,
+    freshness: Freshness,
+    answer: &Answer,
+    demand: &Demand,
+) -> Meta {
     Meta {
         status,
         headers: match freshness.tells_client {
@@ -148,10 +159,12 @@ fn meta(status: u16, head: &Head, freshness: Freshness, received: Now, demand: &
         },
         etag: head.etag.clone(),
         last_modified_unix_s: head.last_modified_unix_s,
-        received_unix_ms: received.unix_ms,
+        received_unix_ms: answer.received.unix_ms,
         initial_age_ms: freshness.initial_age_ms,
         lifetime_ms: freshness.lifetime_ms,
         key_text: key_text(demand),
+        tags: head.tags.clone(),
+        stamp: cache.stamp_at(answer.asked),
     }
 }
 

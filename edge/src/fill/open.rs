@@ -99,7 +99,8 @@ impl Filler {
         {
             return Opening::Shared(found.clone(), Outcome::Hit, None);
         }
-        let stale = found.or_else(|| stale.clone());
+        let unpurged = || stale.clone().filter(|stale| !self.cache().is_purged(stale));
+        let stale = found.or_else(unpurged);
         let mut ask = Ask { head_only, ..question(demand) };
         if !self.private.holds(key) {
             ask.range = aligned(range, self.cache().slice_bytes());
@@ -235,7 +236,7 @@ impl Filler {
         let stored = stale?;
         let head = object::refreshed_head(&stored.meta, answer)?;
         let freshness = object::freshness(demand, &head, answer);
-        Some(object::refreshed(self.cache(), stored, demand, (&head, freshness), answer.received))
+        Some(object::refreshed(self.cache(), stored, demand, (&head, freshness), answer))
     }
 
     /// Passes an answer through to the client of `demand`.

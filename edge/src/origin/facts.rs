@@ -152,6 +152,8 @@ mod tests {
                 initial_age_ms: 0,
                 lifetime_ms: 0,
                 key_text: "".into(),
+                tags: "".into(),
+                stamp: Default::default(),
             };
             assert_eq!(stale_if_error_ms(&meta), expected, "{value}");
         }

@@ -6,8 +6,12 @@ use ::http::header::{
 };
 
 use super::content_range::{ContentRange, number};
+use crate::cache::purge::tags;
 use crate::clock::Now;
 use crate::http::hop::{is_hop_by_hop, is_named};
+
+/// Fields with which an origin tags an answer for purges.
+const TAGS: [&str; 2] = ["surrogate-key", "cache-tag"];
 
 /// Status and fields of an answer, read once.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct Head {
     pub date_unix_s: Option<i64>,
     /// `Age` in seconds.
     pub age_s: Option<u64>,
+    /// Its tags for purges: see [`crate::cache::purge::tags`]. Clients are not shown them.
+    pub tags: Box<str>,
     /// `Content-Length`.
     pub content_length: Option<u64>,
     /// `Content-Range`, if it is one that may be used.
@@ -46,6 +52,7 @@ impl Head {
             last_modified_unix_s: text(LAST_MODIFIED).and_then(unix_s),
             date_unix_s: text(DATE).and_then(unix_s),
             age_s: text(AGE).and_then(|age| number(age.trim())),
+            tags: tags(TAGS.iter().flat_map(|name| all.get_all(*name)).map(HeaderValue::as_bytes)),
             content_length: text(CONTENT_LENGTH).and_then(|length| number(length.trim())),
             content_range: all
                 .get(CONTENT_RANGE)
@@ -119,7 +126,11 @@ fn end_to_end(all: &HeaderMap) -> HeaderMap {
     let connection = || all.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
     let stays = |name: &HeaderName| {
         let is_ours = [CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES, AGE].contains(name);
-        !is_ours && !is_hop_by_hop(name.as_str()) && !is_named(connection(), name.as_str())
+        let is_tag = TAGS.contains(&name.as_str());
+        !is_ours
+            && !is_tag
+            && !is_hop_by_hop(name.as_str())
+            && !is_named(connection(), name.as_str())
     };
     all.iter()
         .filter(|(name, _)| stays(name))

@@ -76,6 +76,8 @@ mod tests {
             initial_age_ms: 0,
             lifetime_ms: 0,
             key_text: "".into(),
+            tags: "".into(),
+            stamp: Default::default(),
         }
     }
 

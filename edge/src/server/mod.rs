@@ -5,6 +5,7 @@
 
 mod node;
 mod planes;
+mod purge;
 mod view;
 
 use std::net::SocketAddr;

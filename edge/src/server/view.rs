@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::node::Node;
-use crate::admin::View;
+use crate::admin::{Refusal, View};
 use crate::cache::CacheMetrics;
 use crate::config::GuardMode;
 use crate::fill::FillMetrics;
@@ -65,6 +65,14 @@ impl View for Node {
     fn reload(&self) -> Result<String, String> {
         Node::reload(self)
     }
+
+    fn purge(&self, order: &Value) -> Result<Value, Refusal> {
+        self.carry_out_purge(order)
+    }
+
+    fn purges(&self) -> Value {
+        self.purges_shown()
+    }
 }
 
 impl Node {
@@ -79,6 +87,8 @@ impl Node {
         }
         gauge(out, "edge_fills_active", "Fills running now.", fills.active());
         gauge(out, "edge_cache_entries", "Entries of the index.", self.cache.entries() as u64);
+        let rules = self.cache.purge_rules() as u64;
+        gauge(out, "edge_purge_rules", "Purges that are still looked at.", rules);
         let usage = self.cache.usage();
         for (name, help, value) in VOLUME_FIELDS {
             let mut family = Family::begin(out, name, Kind::Gauge, help);
@@ -117,7 +127,7 @@ fn volume(usage: &crate::cache::VolumeUsage) -> Value {
 
 type CounterField<T> = (&'static str, &'static str, fn(&T) -> &Counter);
 
-const CACHE_FIELDS: [CounterField<CacheMetrics>; 10] = [
+const CACHE_FIELDS: [CounterField<CacheMetrics>; 12] = [
     ("edge_cache_verified_total", "Records from before the start found whole at first use.", |m| {
         &m.verified
     }),
@@ -137,6 +147,8 @@ const CACHE_FIELDS: [CounterField<CacheMetrics>; 10] = [
         &m.written_bytes
     }),
     ("edge_cache_checkpoints_total", "Checkpoints written.", |m| &m.checkpoints),
+    ("edge_purges_total", "Purges ordered, each pattern for itself.", |m| &m.purges),
+    ("edge_purged_objects_total", "Objects that a look-up found purged.", |m| &m.purged),
     ("edge_cache_no_room_total", "Slices not stored because every region was in use.", |m| {
         &m.no_room
     }),

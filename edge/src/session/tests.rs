@@ -147,6 +147,8 @@ fn meta(status: u16) -> Meta {
         initial_age_ms: 0,
         lifetime_ms: 60_000,
         key_text: "a.test /f".into(),
+        tags: "".into(),
+        stamp: Default::default(),
     }
 }
 

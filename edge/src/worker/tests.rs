@@ -50,6 +50,8 @@ fn object(cache: &Cache) -> Arc<Object> {
         initial_age_ms: 0,
         lifetime_ms: 1_000_000,
         key_text: "a.test /f".into(),
+        tags: "".into(),
+        stamp: Default::default(),
     };
     let key = KeyBuilder::new(cache.seed(), "a.test").part(b"/f").finish();
     let body = Body::File { file: Arc::new(file), len: FILE_BYTES as u64, content: None };

@@ -185,10 +185,10 @@ fn the_slices_of_a_live_object_are_shared() {
     let node = Node::new();
     let object = node.object("a", 1, Some(SLICE));
     let Body::Slices(slices) = &object.body else { unreachable!() };
-    assert!(Arc::ptr_eq(slices, &node.cache.new_slices(object.key, 1, Some(SLICE))));
-    assert!(!Arc::ptr_eq(slices, &node.cache.new_slices(object.key, 2, Some(SLICE))));
+    assert!(Arc::ptr_eq(slices, &node.cache.new_slices(object.key, 1, Some(SLICE), &object.meta)));
+    assert!(!Arc::ptr_eq(slices, &node.cache.new_slices(object.key, 2, Some(SLICE), &object.meta)));
     slices.fail(FillError::Broken);
-    assert!(!Arc::ptr_eq(slices, &node.cache.new_slices(object.key, 1, Some(SLICE))));
+    assert!(!Arc::ptr_eq(slices, &node.cache.new_slices(object.key, 1, Some(SLICE), &object.meta)));
 }
 
 #[test]

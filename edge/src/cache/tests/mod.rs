@@ -3,7 +3,8 @@
 mod damage;
 mod fills;
 mod histories;
-mod node;
+pub mod node;
+mod purges;
 mod reclaim;
 mod restart;
 mod storms;

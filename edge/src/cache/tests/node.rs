@@ -68,7 +68,7 @@ impl Node {
     /// A new object in slices, inserted.
     pub fn object(&self, name: &str, generation: u64, len: Option<u64>) -> Arc<Object> {
         let key = self.key(name);
-        let slices = self.cache.new_slices(key, generation, len);
+        let slices = self.cache.new_slices(key, generation, len, &meta(name));
         let object = Arc::new(Object { key, meta: meta(name), body: Body::Slices(slices) });
         self.cache.insert(object.clone(), Now::read());
         object
@@ -151,7 +151,7 @@ pub fn content(object: &Object, offset: u64, len: u64) -> Vec<u8> {
         .collect()
 }
 
-fn meta(name: &str) -> Meta {
+pub fn meta(name: &str) -> Meta {
     Meta {
         status: 200,
         headers: (*b"Content-Type: text/plain\r\n").into(),
@@ -161,6 +161,8 @@ fn meta(name: &str) -> Meta {
         initial_age_ms: 0,
         lifetime_ms: 1000,
         key_text: format!("site /{name}").into(),
+        tags: "".into(),
+        stamp: Default::default(),
     }
 }
 
