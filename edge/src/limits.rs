@@ -15,6 +15,10 @@ pub const DRAIN_BODY_MAX_BYTES: u64 = 1024 * 1024;
 pub const RANGES_MAX: usize = 32;
 /// Largest stored response head of an origin.
 pub const ORIGIN_HEAD_MAX_BYTES: usize = 64 * 1024;
+/// Most bytes of a body taken from an origin by one read.
+pub const ORIGIN_READ_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of a fill that readers may not see yet although more come at once: fewer, larger pieces.
+pub const UNSHOWN_MAX_BYTES: u64 = 256 * 1024;
 /// Time a client has to send a whole request head, ms; beyond it 408.
 pub const HEAD_TIMEOUT_MS: u64 = 15_000;
 /// Time a keep-alive connection may stay idle, ms.

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::record::{BlockTable, Header};
 use super::slices::Claim;
 use super::volume::Reserved;
-use crate::limits::SLICE_BLOCKS;
+use crate::limits::{SLICE_BLOCKS, UNSHOWN_MAX_BYTES};
 
 /// The exclusive right to fill a run of one slice. Dropped unfinished, what was written is kept, by
 /// whole blocks.
@@ -22,6 +22,8 @@ pub struct SliceWriter {
     block_bytes: u64,
     /// Checksum of the block being written, so far.
     block_crc: u32,
+    /// Offset in the slice up to which readers see it.
+    shown: u64,
 }
 
 /// The record being written: `None` before the first byte (a fill that comes to nothing takes no
@@ -42,7 +44,7 @@ impl SliceWriter {
     ) -> SliceWriter {
         let at = u64::from(run.start) * block_bytes;
         let end = u64::from(run.end) * block_bytes;
-        SliceWriter { claim, disk, record: None, at, end, block_bytes, block_crc: 0 }
+        SliceWriter { claim, disk, record: None, at, end, block_bytes, block_crc: 0, shown: at }
     }
 
     /// Writes blocks `run` of the claimed slice, of which `record` holds others.
@@ -77,13 +79,20 @@ impl SliceWriter {
         self.claim.goes_on_through(last.unwrap_or(u32::MAX));
     }
 
-    /// Writes as much of `bytes` as fits before [`SliceWriter::end`] (blocking `pwrite`), moves the
-    /// watermark and wakes the readers it passed. Returns how many bytes were taken.
+    /// [`SliceWriter::put`] and [`SliceWriter::show`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
+        let taken = self.put(bytes)?;
+        self.show();
+        Ok(taken)
+    }
+
+    /// Writes as much of `bytes` as fits before [`SliceWriter::end`] (blocking `pwrite`). Readers see it
+    /// after [`SliceWriter::show`], or by itself once it is much. Returns how many bytes were taken.
     ///
     /// The first write takes the room that the claim made; if others were faster and all is in use
     /// now, it is [`StoreError::NoRoom`], and the same write may be tried again. After another error the writer takes nothing more; what it wrote
     /// before is kept.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
+    pub fn put(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
         let room = self.end_in_slice().saturating_sub(self.at);
         let taken = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
         if taken.is_empty() {
@@ -100,8 +109,18 @@ impl SliceWriter {
             return Err(error);
         }
         self.account(taken);
-        self.claim.advance(self.offset());
+        if self.at - self.shown >= UNSHOWN_MAX_BYTES {
+            self.show();
+        }
         Ok(taken.len())
+    }
+
+    /// Moves the watermark to what was written and wakes the readers it passes.
+    pub fn show(&mut self) {
+        if self.shown < self.at {
+            self.shown = self.at;
+            self.claim.advance(self.offset());
+        }
     }
 
     /// Commits: checksums and final header to disk, entry to index.

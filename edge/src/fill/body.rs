@@ -1,13 +1,17 @@
 //! A body on its way: read from an origin, poured into slices.
 
+use std::future::{Future, poll_fn};
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use tokio::time::timeout;
 
+use super::runtime::let_others;
 use crate::cache::{Cache, Lead, Object, SliceWriter, StoreError};
 use crate::limits::{OBJECT_MAX_BYTES, RUN_SLICES_MAX};
 use crate::origin::Failure;
@@ -29,12 +33,16 @@ impl Incoming {
     /// The next bytes, never empty; `None` at the end. A body shorter than its head said is
     /// [`Failure::Broken`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        self.next_or(|| ()).await
+    }
+
+    /// [`Incoming::next`]; `idle` is called if they are not here yet.
+    pub async fn next_or(&mut self, mut idle: impl FnMut()) -> Result<Option<Bytes>, Failure> {
         loop {
-            let frame = match timeout(self.idle, self.frames.frame()).await {
-                Err(_) => return Err(Failure::Timeout),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(Failure::Broken),
-                Ok(Some(Ok(frame))) => frame,
+            let frame = match self.frame(&mut idle).await? {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(Failure::Broken),
+                Some(Ok(frame)) => frame,
             };
             // What is no data is trailers, which nobody uses.
             if let Ok(bytes) = frame.into_data()
@@ -44,6 +52,23 @@ impl Incoming {
                 return Ok(Some(bytes));
             }
         }
+    }
+
+    async fn frame(
+        &mut self,
+        idle: &mut impl FnMut(),
+    ) -> Result<Option<hyper::Result<Frame<Bytes>>>, Failure> {
+        let mut frame = std::pin::pin!(self.frames.frame());
+        for _ in 0..2 {
+            let now = poll_fn(|context| Poll::Ready(frame.as_mut().poll(context))).await;
+            if let Poll::Ready(frame) = now {
+                return Ok(frame);
+            }
+            // The connection's own task looks what its socket has.
+            let_others().await;
+        }
+        idle();
+        timeout(self.idle, frame).await.map_err(|_| Failure::Timeout)
     }
 
     /// Notes bytes that were received for nothing.
@@ -151,9 +176,15 @@ impl Pour {
     /// Takes the whole of `body`. At the end of each slice `is_unwanted` is asked, with the offset
     /// reached, whether to stop. Ends as [`Poured::End`] only when every byte up to the end came.
     pub async fn take(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
+        let poured = self.take_all(body, is_unwanted).await;
+        self.show();
+        poured
+    }
+
+    async fn take_all(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
         let mut next_look = self.next_slice();
         while self.end.is_none_or(|end| self.at < end) {
-            let bytes = match body.next().await {
+            let bytes = match body.next_or(|| self.show()).await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) if self.end.is_none() => break,
                 Ok(None) => return Poured::Cut(Failure::Broken),
@@ -210,7 +241,7 @@ impl Pour {
                 self.at += skipped;
                 bytes = &bytes[skipped as usize..];
             } else if let Some(writer) = &mut self.writer {
-                let written = writer.write(bytes)?;
+                let written = writer.put(bytes)?;
                 self.at += written as u64;
                 self.kept_bytes += written as u64;
                 bytes = &bytes[written..];
@@ -262,6 +293,13 @@ impl Pour {
             Lead::Present | Lead::Busy => self.skip_to = self.next_slice(),
         }
         true
+    }
+
+    /// Lets readers have what came.
+    fn show(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.show();
+        }
     }
 
     fn next_slice(&self) -> u64 {

@@ -5,18 +5,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Request;
+use ::http::{HeaderMap, Request};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::time::timeout;
 
 use super::body::Incoming;
+use super::runtime::Local;
 use crate::clock::Now;
 use crate::config::{Origin, OriginAddress};
-use crate::limits::{ORIGIN_HEAD_MAX_BYTES, ORIGIN_IDLE_CONNS_MAX, ORIGIN_IDLE_MS};
+use crate::limits::{
+    ORIGIN_HEAD_MAX_BYTES, ORIGIN_IDLE_CONNS_MAX, ORIGIN_IDLE_MS, ORIGIN_READ_MAX_BYTES,
+};
 use crate::metrics::Counter;
 use crate::origin::retry::pause_ms;
 use crate::origin::{Ask, Choice, Failure, Head};
@@ -117,6 +120,9 @@ impl Origins {
                 return Err(if error.is_connect() { Failure::Connect } else { Failure::Broken });
             }
         };
+        if head_bytes(response.headers()) > ORIGIN_HEAD_MAX_BYTES {
+            return Err(Failure::Broken);
+        }
         let received = Now::read();
         let head = Head::read(response.status().as_u16(), response.headers(), received);
         let body = Incoming::new(response.into_body(), door.read, site.clone());
@@ -129,15 +135,20 @@ impl Origins {
             let mut connector = HttpConnector::new();
             connector.set_connect_timeout(Some(connect));
             connector.set_nodelay(true);
-            Client::builder(TokioExecutor::new())
+            Client::builder(Local)
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(Duration::from_millis(ORIGIN_IDLE_MS))
                 .pool_max_idle_per_host(ORIGIN_IDLE_CONNS_MAX)
-                // Ceiling of a response head and of one read of a body.
-                .http1_max_buf_size(ORIGIN_HEAD_MAX_BYTES)
+                // Ceiling of one read of a body, and of what is read of a head before it is refused.
+                .http1_max_buf_size(ORIGIN_READ_MAX_BYTES)
                 .set_host(false)
                 .build(connector)
         });
         pool.clone()
     }
+}
+
+/// What the fields take as they came, about.
+fn head_bytes(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }

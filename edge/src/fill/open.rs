@@ -103,7 +103,9 @@ impl Filler {
         let stale = found.or_else(unpurged);
         let mut ask = Ask { head_only, ..question(demand) };
         if !self.private.holds(key) {
-            ask.range = aligned(range, self.cache().slice_bytes());
+            let (block_bytes, slice_bytes) =
+                (self.cache().block_bytes(), self.cache().slice_bytes());
+            ask.range = aligned(range, block_bytes, slice_bytes);
         }
         if let Some(stale) = &stale {
             ask = ask.if_changed_since(&stale.meta);

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::io::unix::AsyncFd;
 
@@ -29,6 +30,30 @@ pub fn run(started: impl FnOnce(io::Result<()>), work: impl Future<Output = ()>)
 /// Starts a task on this thread.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(tokio_uring::spawn(task));
+}
+
+/// Where hyper runs its connections: among the tasks they feed, so that handing a piece of a body
+/// over does not go round by the poller.
+#[derive(Clone)]
+pub struct Local;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, task: F) {
+        spawn(async move { drop(task.await) });
+    }
+}
+
+/// Lets the tasks that are ready now have their turn. Unlike `yield_now` it does not ask the poller.
+pub async fn let_others() {
+    let mut is_second = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut is_second, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Runs what blocks for long on another thread.

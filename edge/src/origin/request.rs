@@ -99,11 +99,16 @@ impl Ask {
     }
 }
 
-/// The slices a client's range touches, as a range to ask for: aligned down and up to whole slices,
-/// so that every byte received can be kept. `None` when that is the whole.
-pub fn aligned(range: Option<(u64, Option<u64>)>, slice_bytes: u64) -> Option<(u64, Option<u64>)> {
+/// What to ask for when a client's range is wanted: from the block its first byte is in, so that the
+/// byte comes at once and all that is received can be kept, to the end of the slice that its last
+/// byte is in. `None` when that is the whole.
+pub fn aligned(
+    range: Option<(u64, Option<u64>)>,
+    block_bytes: u64,
+    slice_bytes: u64,
+) -> Option<(u64, Option<u64>)> {
     let (start, end) = range?;
-    let start = start - start % slice_bytes;
+    let start = start - start % block_bytes;
     let end =
         end.filter(|end| *end > start).and_then(|end| end.checked_next_multiple_of(slice_bytes));
     (start > 0 || end.is_some()).then_some((start, end))
@@ -218,21 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_aligned_to_slices() {
+    fn ranges_are_aligned_to_blocks_and_slices() {
         let rows = [
             (None, None),
             (Some((0, None)), None),
             (Some((5, None)), None),
             (Some((100, None)), Some((100, None))),
-            (Some((150, None)), Some((100, None))),
+            (Some((155, None)), Some((150, None))),
             (Some((0, Some(1))), Some((0, Some(100)))),
             (Some((0, Some(100))), Some((0, Some(100)))),
-            (Some((99, Some(101))), Some((0, Some(200)))),
-            (Some((250, Some(u64::MAX))), Some((200, None))),
-            (Some((250, Some(10))), Some((200, None))),
+            (Some((99, Some(101))), Some((90, Some(200)))),
+            (Some((255, Some(u64::MAX))), Some((250, None))),
+            (Some((250, Some(10))), Some((250, None))),
         ];
         for (range, expected) in rows {
-            assert_eq!(aligned(range, 100), expected, "{range:?}");
+            assert_eq!(aligned(range, 10, 100), expected, "{range:?}");
         }
     }
 }
