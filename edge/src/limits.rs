@@ -98,8 +98,6 @@ pub const RELAYS_PER_THREAD_MAX: usize = 4_096;
 pub const ORIGIN_IDLE_CONNS_MAX: usize = 64;
 /// Time an idle connection to an origin is kept, ms.
 pub const ORIGIN_IDLE_MS: u64 = 60_000;
-/// How long past its lifetime an object stands in for a failing origin, ms (RFC 5861 §4).
-pub const STALE_IF_ERROR_MS: u64 = 3_600_000;
 /// Purges that are remembered; with more, the older half becomes one purge of all that was stored then.
 pub const PURGE_RULES_MAX: usize = 65_536;
 /// Of those, regular expressions: each is asked of each object once.
@@ -114,6 +112,15 @@ pub const PURGE_PATTERNS_MAX: usize = 1_024;
 pub const TAGS_MAX_BYTES: usize = 16 * 1024;
 /// Longest body of a request to the admin server, bytes.
 pub const ADMIN_BODY_MAX_BYTES: usize = 1024 * 1024;
+/// How long past its lifetime an object stands in for a failing origin when neither it nor its site
+/// says so, ms (RFC 5861 §4).
+pub const GRACE_MS: u64 = 3_600_000;
+/// Least time between two attempts to refresh an object that is used stale meanwhile, ms.
+pub const REFRESH_EVERY_MS: u64 = 1_000;
+/// Request fields that the responses of one URL may hang on; with more they are not stored.
+pub const VARY_FIELDS_MAX: usize = 16;
+/// Variants of one URL that are stored at once; the oldest makes room.
+pub const VARIANTS_MAX: usize = 64;
 
 const _: () = assert!(OBJECT_MAX_BYTES / SLICE_MIN_BYTES <= u32::MAX as u64, "slices are u32");
 const _: () = assert!(REQUEST_HEAD_MAX_BYTES <= RECEIVE_BUFFER_MAX_BYTES, "a head must fit");

@@ -10,6 +10,7 @@ use super::head::{self, StoredBody};
 use super::record::{HEADER_BYTES, Header, Kind};
 use super::slices::Slices;
 use super::store::Cache;
+use super::vary::Variants;
 use super::volume::Need;
 use super::{Body, Key, Object};
 use crate::clock::Now;
@@ -38,13 +39,14 @@ impl Cache {
         }
         let body = match body {
             LoadedBody::Memory(bytes) => Body::Memory(bytes),
+            LoadedBody::Variants(variants) => Body::Variants(Arc::new(variants)),
             LoadedBody::Slices { generation, slice_generation, len } => {
                 let slice_bytes = self.slice_bytes();
                 let slices = Slices::new(key, generation, slice_generation, slice_bytes, Some(len));
                 Body::Slices(Arc::new(slices))
             }
         };
-        let object = Arc::new(Object { key, meta, body });
+        let object = Arc::new(Object::new(key, meta, body));
         let Some(object) = self.expired_by_purge(&object) else {
             self.disk.metrics.purged.add(1);
             self.forget_stored(key);
@@ -59,6 +61,17 @@ impl Cache {
         Some(object)
     }
 
+    /// Like [`Cache::lookup_for`], on the volumes too. Blocks on the disk.
+    pub fn load_for<'f>(
+        &self,
+        key: Key,
+        fields: impl Iterator<Item = (&'f str, &'f [u8])> + Clone,
+    ) -> Option<Arc<Object>> {
+        let found = self.load(key)?;
+        let Body::Variants(variants) = &found.body else { return Some(found) };
+        self.load(variants.select(key, fields))
+    }
+
     /// Makes `object` the one found under its key; heads of `Slices` and `Memory` objects are
     /// written to a volume too, as far as their length is known (insert again after
     /// [`Slices::set_len`]). Blocks on the disk. What was asked for before a purge took it is not
@@ -69,6 +82,7 @@ impl Cache {
         let body = match &object.body {
             Body::File { .. } => return,
             Body::Memory(_) => StoredBody::Memory,
+            Body::Variants(_) => StoredBody::Variants,
             Body::Slices(slices) => match slices.len() {
                 None => return self.forget_stored(object.key),
                 Some(len) => StoredBody::Slices {
@@ -91,8 +105,13 @@ impl Cache {
 
     fn write_head(&self, object: &Object, body: &StoredBody) -> Result<(), StoreError> {
         let meta = head::encode(&object.meta, body);
+        let list;
         let body: &[u8] = match &object.body {
             Body::Memory(bytes) => bytes,
+            Body::Variants(variants) => {
+                list = variants.encode();
+                &list
+            }
             _ => &[],
         };
         let need = Need {
@@ -151,6 +170,7 @@ fn bury(stored: &Stored, key: Key) {
 
 enum LoadedBody {
     Memory(bytes::Bytes),
+    Variants(Variants),
     Slices { generation: u64, slice_generation: u64, len: u64 },
 }
 
@@ -185,6 +205,10 @@ fn read_head(stored: &Stored, key: Key) -> Result<(super::Meta, LoadedBody), Unr
     let body = match body {
         StoredBody::Memory => {
             LoadedBody::Memory(bytes::Bytes::from(payload).slice(header.meta_len as usize..))
+        }
+        StoredBody::Variants => {
+            let list = &payload[header.meta_len as usize..];
+            LoadedBody::Variants(Variants::decode(list).ok_or(Unread::Bad)?)
         }
         StoredBody::Slices { generation, slice_generation, len } => {
             LoadedBody::Slices { generation, slice_generation, len }

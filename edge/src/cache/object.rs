@@ -2,11 +2,15 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::key::Key;
 use super::purge::Stamp;
+use super::reuse::Reuse;
 use super::slices::Slices;
+use super::vary::Variants;
 use crate::clock::Now;
+use crate::limits::REFRESH_EVERY_MS;
 
 /// A response as it was received, immutable. A refresh (304) makes a new `Object` that shares the
 /// body of the old one.
@@ -18,6 +22,8 @@ pub struct Object {
     pub meta: Meta,
     /// The body.
     pub body: Body,
+    /// When the origin was last asked about it while it was used stale, monotonic ms.
+    refresh_ms: AtomicU64,
 }
 
 /// Where the bytes are.
@@ -36,6 +42,8 @@ pub enum Body {
     Slices(Arc<Slices>),
     /// No body at all, or a short one that is not worth a slice (an error page).
     Memory(bytes::Bytes),
+    /// No response at all: the list of the variants of this URL.
+    Variants(Arc<Variants>),
 }
 
 /// The head of a stored response.
@@ -57,6 +65,10 @@ pub struct Meta {
     pub initial_age_ms: u64,
     /// How long it is fresh, counted from age zero (RFC 9111 §4.2.1).
     pub lifetime_ms: u64,
+    /// What it says about being used.
+    pub reuse: Reuse,
+    /// The key of its URL, when it is one of several variants and lies under a key of its own.
+    pub variant_of: Option<Key>,
     /// The key's text, for purge and `explain`: site name, a space, path and query.
     pub key_text: Box<str>,
     /// Tags the origin gave it for purges (`Surrogate-Key`, `Cache-Tag`): see [`super::purge::tags`].
@@ -66,6 +78,25 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// A plain 200, for tests.
+    #[cfg(test)]
+    pub fn example() -> Meta {
+        Meta {
+            status: 200,
+            headers: Box::default(),
+            etag: None,
+            last_modified_unix_s: None,
+            received_unix_ms: 0,
+            initial_age_ms: 0,
+            lifetime_ms: 0,
+            reuse: Reuse::default(),
+            variant_of: None,
+            key_text: "".into(),
+            tags: "".into(),
+            stamp: Stamp::default(),
+        }
+    }
+
     /// Age in milliseconds (RFC 9111 §4.2.3).
     pub fn age_ms(&self, now: Now) -> u64 {
         self.initial_age_ms + now.unix_ms.saturating_sub(self.received_unix_ms)
@@ -83,12 +114,34 @@ impl Meta {
 }
 
 impl Object {
+    /// An object as it is.
+    pub fn new(key: Key, meta: Meta, body: Body) -> Object {
+        Object { key, meta, body, refresh_ms: AtomicU64::new(0) }
+    }
+
+    /// The key of its URL.
+    pub fn url_key(&self) -> Key {
+        self.meta.variant_of.unwrap_or(self.key)
+    }
+
+    /// Whether the origin is to be asked about it now, while it is used stale: one in
+    /// [`REFRESH_EVERY_MS`] is told so.
+    pub fn takes_refresh(&self, now: Now) -> bool {
+        let last_ms = self.refresh_ms.load(Relaxed);
+        let is_due = last_ms == 0 || now.mono_ms.saturating_sub(last_ms) >= REFRESH_EVERY_MS;
+        let exchanged = |last_ms| {
+            self.refresh_ms.compare_exchange(last_ms, now.mono_ms.max(1), Relaxed, Relaxed)
+        };
+        is_due && exchanged(last_ms).is_ok()
+    }
+
     /// Length of the representation; `None` while an origin has not said and not finished.
     pub fn len(&self) -> Option<u64> {
         match &self.body {
             Body::File { len, .. } => Some(*len),
             Body::Slices(slices) => slices.len(),
             Body::Memory(bytes) => Some(bytes.len() as u64),
+            Body::Variants(_) => None,
         }
     }
 

@@ -210,6 +210,7 @@ fn cost_bytes(object: &Object) -> usize {
     let meta = &object.meta;
     let body = match &object.body {
         Body::File { content: Some(bytes), .. } | Body::Memory(bytes) => bytes.len(),
+        Body::Variants(variants) => variants.memory_bytes(),
         _ => 0,
     };
     let etag = meta.etag.as_ref().map_or(0, |etag| etag.len());

@@ -106,7 +106,7 @@ impl Policy<'_> {
         }
         let decided = match (self.by_status(facts.status), rule.ttl_ms) {
             (Some(decided), _) => Some(decided),
-            (None, Some(ttl_ms)) if matches!(facts.status, 200..=399) => {
+            (None, Some(ttl_ms)) if matches!(facts.status, 200..=302 | 305..=399) => {
                 Some((ttl_ms, Decider::Rule))
             }
             (None, _) if !is_explicit(facts) && is_error(facts.status) => {
@@ -145,7 +145,11 @@ fn ignore_no_cache(facts: &mut ResponseFacts) {
     }
 }
 
+/// What sets a cookie is shared by its origin's word alone.
 fn set(facts: &mut ResponseFacts, ttl_ms: u64, decider: Decider) -> Decider {
+    if facts.set_cookie {
+        return Decider::Origin;
+    }
     facts.cache_control.s_maxage_s = Some(ttl_ms / 1000);
     decider
 }

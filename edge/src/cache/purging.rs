@@ -91,7 +91,7 @@ impl Cache {
                 let age_ms = unix_ms.saturating_sub(meta.received_unix_ms) + meta.initial_age_ms;
                 meta.lifetime_ms = meta.lifetime_ms.min(age_ms);
                 meta.stamp = Stamp::new(newest);
-                Some(Arc::new(Object { key: object.key, meta, body: object.body.clone() }))
+                Some(Arc::new(Object::new(object.key, meta, object.body.clone())))
             }
         }
     }

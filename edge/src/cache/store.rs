@@ -11,7 +11,7 @@ use super::purge::Purges;
 use super::record::{Kind, slice_data_at};
 use super::slices::{InFlight, Slices};
 use super::volumes::Volumes;
-use super::{Body, FillError, Key, Meta, Object, Seed, Span};
+use super::{Body, FillError, Key, KeyBuilder, Meta, Object, Seed, Span};
 use crate::config;
 use crate::limits::OBJECTS_IN_MEMORY_MAX;
 use crate::mailbox::{Notify, Token};
@@ -20,6 +20,7 @@ use crate::mailbox::{Notify, Token};
 pub struct Cache {
     pub(super) disk: Arc<Disk>,
     pub(super) objects: Objects,
+    loop_id: Box<str>,
 }
 
 /// What a reader finds at an offset.
@@ -48,14 +49,21 @@ impl Cache {
         let volumes = Volumes::open(config, &index, &metrics)?;
         let ram_bytes = usize::try_from(config.ram_bytes).unwrap_or(usize::MAX);
         let objects = Objects::new(OBJECTS_IN_MEMORY_MAX, ram_bytes);
+        let loop_key = KeyBuilder::new(volumes.seed(), "loop").finish();
+        let loop_id = format!("edge-{:016x}", loop_key.0[0]).into();
         let purges = Purges::of(&volumes);
         let disk = Arc::new(Disk { index, volumes, purges, metrics });
-        Ok(Arc::new(Cache { disk, objects }))
+        Ok(Arc::new(Cache { disk, objects, loop_id }))
     }
 
     /// Secret of the keys.
     pub fn seed(&self) -> Seed {
         self.disk.volumes.seed()
+    }
+
+    /// This node's name in `CDN-Loop`: its own, and the same after a restart (RFC 8586 §2).
+    pub fn loop_id(&self) -> &str {
+        &self.loop_id
     }
 
     /// Slice size, bytes.
@@ -99,6 +107,18 @@ impl Cache {
         self.unpurged(self.objects.find(key)?)
     }
 
+    /// What of the URL with `key` a request with `fields` is answered with: the object in memory or,
+    /// where there are several, the variant that fits. Never touches a disk, never allocates.
+    pub fn lookup_for<'f>(
+        &self,
+        key: Key,
+        fields: impl Iterator<Item = (&'f str, &'f [u8])> + Clone,
+    ) -> Option<Arc<Object>> {
+        let found = self.lookup(key)?;
+        let Body::Variants(variants) = &found.body else { return Some(found) };
+        self.lookup(variants.select(key, fields))
+    }
+
     /// Bytes of `object` from `offset`, at most up to `end`. Never touches a disk, never allocates.
     pub fn read(&self, object: &Object, offset: u64, end: u64) -> Read {
         let end = object.len().map_or(end, |len| len.min(end));
@@ -113,6 +133,7 @@ impl Cache {
                 Read::Span(Span::of_file(file.clone(), offset, end - offset))
             }
             Body::Slices(slices) => self.read_slices(slices, offset, end),
+            Body::Variants(_) => Read::End,
         }
     }
 

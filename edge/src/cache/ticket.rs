@@ -35,6 +35,11 @@ pub enum FillError {
     Unsatisfiable,
     /// Too much is waiting already.
     Overloaded,
+    /// What is stored may not be used without asking, and the origin cannot be asked (RFC 9111
+    /// §5.2.2.2).
+    Unvalidated,
+    /// Nothing is stored that may be used, and the client wants no origin asked (RFC 9111 §5.2.1.7).
+    NotCached,
     /// The disk failed and there was no other way.
     Disk,
 }
@@ -51,6 +56,8 @@ impl FillError {
             FillError::Changed => "origin_changed",
             FillError::Unsatisfiable => "unsatisfiable",
             FillError::Overloaded => "overloaded",
+            FillError::Unvalidated => "unvalidated",
+            FillError::NotCached => "only_if_cached",
             FillError::Disk => "disk",
         }
     }
@@ -61,7 +68,7 @@ impl FillError {
             FillError::NotFound => 404,
             FillError::Forbidden => 403,
             FillError::Connect | FillError::Broken | FillError::Changed => 502,
-            FillError::Timeout => 504,
+            FillError::Timeout | FillError::Unvalidated | FillError::NotCached => 504,
             FillError::Unsatisfiable => 416,
             FillError::Overloaded => 503,
             FillError::Disk => 500,

@@ -78,6 +78,8 @@ pub(super) static SITE: Table = Table {
         "host",
         "index",
         "default_ttl",
+        "grace",
+        "x_cache",
         "status_ttl",
         "rule",
         "key",

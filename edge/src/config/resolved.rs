@@ -224,6 +224,11 @@ pub struct Site {
     pub origin: Origin,
     /// Lifetime of what says nothing of its own, ms.
     pub default_ttl_ms: u64,
+    /// How long past its lifetime an object stands in for a failing origin when it does not say so
+    /// itself, ms (RFC 5861 §4).
+    pub grace_ms: u64,
+    /// Whether answers carry `X-Cache`.
+    pub x_cache: bool,
     /// Whether a fill outlives its client.
     pub finish: Finish,
     /// Added to a path that ends in `/` at a `file://` origin; `None`: 404.

@@ -69,6 +69,8 @@ pub(super) fn directory_site(root: &Path) -> Site {
         preset: Preset::Download,
         origin: Origin::File { root: root.to_owned() },
         default_ttl_ms,
+        grace_ms: limits::GRACE_MS,
+        x_cache: false,
         finish,
         index: Some(INDEX_DEFAULT.to_owned()),
         status_ttl: StatusTtl::default(),
@@ -95,6 +97,9 @@ fn site<'d>(
     let (ttl_ms, finish_default) = defaults(preset);
     let ttl = section.entry("default_ttl");
     let default_ttl_ms = ttl.and_then(|entry| entry.duration_ms(0..=limits::TTL_MAX_MS));
+    let grace = section.entry("grace");
+    let grace_ms = grace.and_then(|entry| entry.duration_ms(0..=limits::TTL_MAX_MS));
+    let x_cache = section.entry("x_cache").and_then(|entry| entry.flag());
     let finish = section.entry("finish").and_then(finish);
     let index = index(section);
     let origin = origin(section, directory, &hosts, listen);
@@ -107,6 +112,8 @@ fn site<'d>(
         preset,
         origin: origin?,
         default_ttl_ms: default_ttl_ms.unwrap_or(ttl_ms),
+        grace_ms: grace_ms.unwrap_or(limits::GRACE_MS),
+        x_cache: x_cache.unwrap_or(false),
         finish: finish.unwrap_or(finish_default),
         index,
         status_ttl,

@@ -208,7 +208,7 @@ impl Filler {
         let ask = Ask {
             range: Some((run.start, Some(run.end))),
             if_range: object.meta.strong_etag().map(Into::into),
-            ..question(demand)
+            ..question(demand, self.cache())
         };
         let asked = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await;
         let mut answer = asked.map_err(|failure| Unfetched::Failed(failure.into_error()))?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::object::key_text;
-use crate::cache::{Body, Cache, FillError, Meta, Object, Stamp};
+use crate::cache::{Body, Cache, FillError, Meta, Object, Reuse, Stamp};
 use crate::clock::Now;
 use crate::http::mime;
 use crate::http::path::safe_relative;
@@ -48,7 +48,7 @@ pub fn open(
         Some(body @ Body::File { .. }) => (body.clone(), Outcome::Hit),
         _ => (whole(file, stat.len), Outcome::Miss),
     };
-    let object = Arc::new(Object { key: *key, meta, body });
+    let object = Arc::new(Object::new(*key, meta, body));
     cache.insert(object.clone(), now);
     Ok((object, outcome))
 }
@@ -108,6 +108,8 @@ fn meta(path: &Path, stat: &Stat, demand: &Demand, now: Now, stamp: Stamp) -> Me
         received_unix_ms: now.unix_ms,
         initial_age_ms: 0,
         lifetime_ms: BELIEVED_MS,
+        reuse: Reuse::default(),
+        variant_of: None,
         key_text: key_text(demand),
         tags: "".into(),
         stamp,

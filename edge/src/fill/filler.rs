@@ -12,7 +12,9 @@ use super::http::Origins;
 use super::private::Private;
 use super::streams::Streams;
 use super::{Plane, background, runtime};
-use crate::cache::{Cache, FillError, Relay};
+use crate::cache::{Body, Cache, FillError, Key, Relay};
+use crate::http::cache_control::RequestControl;
+use crate::http::lines;
 use crate::limits::{FILLS_PER_THREAD_MAX, RELAYS_PER_THREAD_MAX};
 use crate::mailbox::Mailbox;
 use crate::session::Demand;
@@ -28,6 +30,8 @@ pub struct Filler {
     pub flights: Flights,
     /// Keys whose answers are not shared.
     pub private: Private,
+    /// Keys whose answers are stored, but each is for one request only.
+    pub solo: Private,
     /// Bodies of unknown length on their way.
     pub streams: Streams,
     fills: Arc<Semaphore>,
@@ -87,6 +91,7 @@ impl Filler {
             origins: Origins::default(),
             flights: Flights::default(),
             private: Private::default(),
+            solo: Private::default(),
             streams: Streams::default(),
             fills: Arc::new(Semaphore::new(FILLS_PER_THREAD_MAX)),
             relays: Arc::new(Semaphore::new(RELAYS_PER_THREAD_MAX)),
@@ -115,10 +120,15 @@ impl Filler {
             }
         };
         self.plane.metrics.opens.add(1);
-        let (flight, demand) = if self.private.holds(key) {
+        let control = demand.control;
+        let is_alone = self.private.holds(key)
+            || self.solo.holds(key)
+            || RequestControl { max_stale: None, ..control } != RequestControl::default();
+        let (flight, demand) = if is_alone {
             (None, demand)
         } else {
-            match self.flights.lead_or_join((key, self.cache().newest_purge()), demand) {
+            let name = (self.flight_key(&demand), self.cache().newest_purge());
+            match self.flights.lead_or_join(name, demand) {
                 Some((flight, demand)) => (Some(flight), demand),
                 None => return self.plane.metrics.joins.add(1),
             }
@@ -128,6 +138,15 @@ impl Filler {
             filler.open(demand, flight).await;
             drop(permit);
         });
+    }
+
+    /// What a demand's flight is known by: its URL's key or, where variants are known, its variant's.
+    fn flight_key(&self, demand: &Demand) -> Key {
+        let url = demand.key();
+        match self.cache().lookup(url).as_ref().map(|found| &found.body) {
+            Some(Body::Variants(list)) => list.select(url, lines::fields(&demand.fields)),
+            _ => url,
+        }
     }
 
     /// Begins anew on demands whose shared answer was not for them.

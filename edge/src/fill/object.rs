@@ -3,18 +3,19 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use ::http::header::VARY;
 use bytes::Bytes;
 
 use super::http::Answer;
 use crate::cache::freshness::{Storability, assess};
 use crate::cache::policy::Policy;
-use crate::cache::{Body, Cache, Key, Meta, Object};
+use crate::cache::{Body, Cache, Key, Meta, Object, Reuse, Variants};
 use crate::clock::Now;
-use crate::origin::facts::facts;
+use crate::http::lines;
+use crate::origin::facts::{facts, reuse, varies_with};
 use crate::origin::verdict::Part;
 use crate::origin::{Head, head, version};
 use crate::session::Demand;
-use crate::session::demand::Want;
 
 /// How long an answer may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub struct Freshness {
     pub initial_age_ms: u64,
     /// Whether clients are told `lifetime_ms` instead of what the origin said.
     pub tells_client: bool,
+    /// Whether it is never used without asking.
+    pub no_cache: bool,
+    /// Whether it is the answer to one request only: the next must ask, whenever it comes.
+    pub is_for_one: bool,
 }
 
 /// How long the answer with `head` may be used; `None` when it may not be stored.
@@ -33,10 +38,27 @@ pub fn freshness(demand: &Demand, head: &Head, answer: &Answer) -> Option<Freshn
     let site = &demand.site.config;
     let policy = Policy { rule: demand.site.rule(&demand.target), status_ttl: &site.status_ttl };
     let mut facts = facts(head);
+    facts.authorization = lines::all(&demand.fields, "authorization").next().is_some();
+    // Credentials are shared by the origin's word, not by an operator's (§3.5).
+    let is_private = facts.authorization && !facts.cache_control.shares();
     policy.apply(&mut facts);
+    facts.cache_control.private |= is_private;
+    let no_store = demand.control.no_store;
+    facts.cache_control.no_store |= no_store;
+    facts.cache_control.must_understand &= !no_store;
+    let stored = |lifetime_ms, initial_age_ms, is_for_one| Freshness {
+        lifetime_ms,
+        initial_age_ms,
+        tells_client: policy.tells_client(),
+        no_cache: facts.cache_control.no_cache,
+        is_for_one,
+    };
     match assess(&facts, site.default_ttl_ms, asked_unix_ms, received_unix_ms) {
         Storability::Store { lifetime_ms, initial_age_ms } => {
-            Some(Freshness { lifetime_ms, initial_age_ms, tells_client: policy.tells_client() })
+            Some(stored(lifetime_ms, initial_age_ms, false))
+        }
+        Storability::Validate { lifetime_ms, initial_age_ms } => {
+            Some(stored(lifetime_ms, initial_age_ms, true))
         }
         Storability::Bypass(reason) => {
             tracing::debug!(reason = reason.as_str(), target = &*demand.target, "not stored");
@@ -54,7 +76,7 @@ pub fn sliced(
     part: Part,
     before: Option<&Object>,
 ) -> Arc<Object> {
-    let key = key(demand);
+    let (key, variant_of) = place(cache, demand, &answer.head, answer);
     let generation =
         version::generation(cache.seed(), &answer.head, part.len).unwrap_or_else(random);
     // A part is stored as the whole it is part of.
@@ -62,13 +84,15 @@ pub fn sliced(
     let meta = meta(cache, status, &answer.head, freshness, answer, demand);
     let slices = match before.map(|before| &before.body) {
         Some(Body::Slices(slices))
-            if slices.generation() == generation && slices.len() == part.len =>
+            if before.is_some_and(|before| before.key == key)
+                && slices.generation() == generation
+                && slices.len() == part.len =>
         {
             slices.clone()
         }
         _ => cache.new_slices(key, generation, part.len, &meta),
     };
-    Arc::new(Object { key, meta, body: Body::Slices(slices) })
+    Arc::new(Object::new(key, Meta { variant_of, ..meta }, Body::Slices(slices)))
 }
 
 /// Makes an object with its body in memory and makes it the one found under the demand's key.
@@ -79,8 +103,10 @@ pub fn short(
     body: Bytes,
 ) -> Arc<Object> {
     let head = &answer.head;
+    let (key, variant_of) = place(cache, demand, head, answer);
     let meta = meta(cache, head.status, head, freshness, answer, demand);
-    let object = Arc::new(Object { key: key(demand), meta, body: Body::Memory(body) });
+    let meta = Meta { variant_of, ..meta };
+    let object = Arc::new(Object::new(key, meta, Body::Memory(body)));
     cache.insert(object.clone(), answer.received);
     object
 }
@@ -98,7 +124,19 @@ pub fn refreshed_head(stored: &Meta, answer: &Answer) -> Option<Head> {
         true => stored.tags.clone(),
         false => answer.head.tags.clone(),
     };
-    Some(merged)
+    // What it hangs on now may be something else; then it would lie under the wrong key.
+    let before = head::read_block(&stored.headers);
+    (before.get(VARY) == merged.fields.get(VARY)).then_some(merged)
+}
+
+/// Whether the answer to a HEAD speaks of `stored` (RFC 9111 §4.3.5): none of what it says of version
+/// and length is otherwise.
+pub fn is_described(stored: &Object, head: &Head) -> bool {
+    let same_etag = head.etag.is_none() || head.etag == stored.meta.etag;
+    let same_date = head.last_modified_unix_s.is_none()
+        || head.last_modified_unix_s == stored.meta.last_modified_unix_s;
+    let same_len = head.content_length.is_none() || head.content_length == stored.len();
+    head.status == stored.meta.status && same_etag && same_date && same_len
 }
 
 /// Makes the refreshed object, which shares the body of `stored`. Without a freshness it may be used
@@ -110,9 +148,16 @@ pub fn refreshed(
     (head, freshness): (&Head, Option<Freshness>),
     answer: &Answer,
 ) -> Arc<Object> {
-    let once = Freshness { lifetime_ms: 0, initial_age_ms: 0, tells_client: false };
+    let once = Freshness {
+        lifetime_ms: 0,
+        initial_age_ms: 0,
+        tells_client: false,
+        no_cache: true,
+        is_for_one: true,
+    };
     let meta = meta(cache, stored.meta.status, head, freshness.unwrap_or(once), answer, demand);
-    let object = Arc::new(Object { key: stored.key, meta, body: stored.body.clone() });
+    let meta = Meta { variant_of: stored.meta.variant_of, ..meta };
+    let object = Arc::new(Object::new(stored.key, meta, stored.body.clone()));
     match freshness {
         Some(_) => cache.insert(object.clone(), answer.received),
         None => cache.forget(stored.key),
@@ -136,11 +181,55 @@ pub fn is_replaced(cache: &Cache, object: &Object) -> bool {
     }
 }
 
-fn key(demand: &Demand) -> Key {
-    match &demand.want {
-        Want::Open { key, .. } => *key,
-        Want::Bytes { object, .. } => object.key,
+/// Where an answer is stored: under the key of its URL or, if it hangs on request fields, under the
+/// key of its variant, which is entered in the list of variants.
+fn place(cache: &Cache, demand: &Demand, head: &Head, answer: &Answer) -> (Key, Option<Key>) {
+    let url = demand.key();
+    let names = varies_with(head);
+    if names.clone().next().is_none() {
+        return (url, None);
     }
+    let found = cache.load(url);
+    let known = match found.as_ref().map(|found| &found.body) {
+        Some(Body::Variants(variants)) => Some(variants),
+        _ => None,
+    };
+    let list = match known {
+        Some(known) if known.covers(names.clone()) => (**known).clone(),
+        _ => {
+            let before = known.into_iter().flat_map(|known| known.names()).map(String::from);
+            let names = names.map(String::from);
+            let both = Variants::new(random(), before.chain(names.clone()));
+            let new = both.or_else(|| Variants::new(random(), names));
+            // More names than are told apart are not stored.
+            let Some(new) = new else { return (url, None) };
+            new
+        }
+    };
+    let key = list.select(url, lines::fields(&demand.fields));
+    if !list.knows(key) {
+        let (list, excess) = list.with(key);
+        let meta = Meta {
+            status: 0,
+            headers: Box::default(),
+            etag: None,
+            last_modified_unix_s: None,
+            received_unix_ms: answer.received.unix_ms,
+            initial_age_ms: 0,
+            lifetime_ms: 0,
+            reuse: Reuse::default(),
+            variant_of: None,
+            key_text: key_text(demand),
+            tags: "".into(),
+            stamp: cache.stamp_at(answer.asked),
+        };
+        let list = Object::new(url, meta, Body::Variants(Arc::new(list)));
+        cache.insert(Arc::new(list), answer.received);
+        if let Some(excess) = excess {
+            cache.forget(excess);
+        }
+    }
+    (key, Some(url))
 }
 
 fn meta(
@@ -162,6 +251,8 @@ fn meta(
         received_unix_ms: answer.received.unix_ms,
         initial_age_ms: freshness.initial_age_ms,
         lifetime_ms: freshness.lifetime_ms,
+        reuse: reuse(head, freshness.no_cache),
+        variant_of: None,
         key_text: key_text(demand),
         tags: head.tags.clone(),
         stamp: cache.stamp_at(answer.asked),

@@ -13,12 +13,13 @@ use super::flight::Flight;
 use super::http::Answer;
 use super::object::{self, Freshness};
 use super::relay;
-use crate::cache::{Body, FillError, Object, Opened, Relay, Slices, StoreError, Ticket};
+use crate::cache::reuse::{Use, decide, may_stand_in};
+use crate::cache::{Body, Cache, FillError, Object, Opened, Relay, Slices, StoreError, Ticket};
 use crate::clock::Now;
 use crate::config;
+use crate::http::lines;
 use crate::limits::MEMORY_BODY_MAX_BYTES;
 use crate::metrics::Outcome;
-use crate::origin::facts::stale_if_error_ms;
 use crate::origin::request::aligned;
 use crate::origin::verdict::Part;
 use crate::origin::{Ask, Failure, Verdict, judge, version};
@@ -29,6 +30,8 @@ use crate::session::demand::Want;
 enum Opening {
     /// For everybody who asked, with the body that is to be poured into it.
     Shared(Arc<Object>, Outcome, Option<Box<Rest>>),
+    /// The same, but only for who asked: whoever comes next must ask, too.
+    Single(Arc<Object>, Outcome, Option<Box<Rest>>),
     /// For one client only, with the bytes of it that were read already.
     Private(Box<Answer>, Vec<Bytes>),
     /// Nothing.
@@ -55,10 +58,21 @@ impl Filler {
         };
         if let Want::Open { key, .. } = demand.want {
             self.private.note(key, matches!(opening, Opening::Private(..)));
+            self.solo.note(key, matches!(opening, Opening::Single(..)));
         }
         let joined = flight.map_or_else(Vec::new, Flight::land);
         match opening {
+            Opening::Single(object, outcome, rest) => {
+                demand.ticket.open(Opened::Object(object.clone(), outcome));
+                self.again(joined);
+                if let Some(rest) = rest {
+                    let tickets = [demand.ticket.clone()];
+                    self.pour(&demand, &object, rest, &tickets).await;
+                }
+            }
             Opening::Shared(object, outcome, rest) => {
+                let (joined, others) = self.fitting(&object, joined);
+                self.again(others);
                 let tickets: Vec<Arc<Ticket>> =
                     std::iter::once(&demand).chain(&joined).map(|one| one.ticket.clone()).collect();
                 drop(joined);
@@ -90,18 +104,24 @@ impl Filler {
         let Want::Open { key, range, head_only, ref stale } = demand.want else {
             return Opening::Failed(FillError::Broken);
         };
-        let found = self.cache().lookup(key).or_else(|| self.cache().load(key));
+        let found = self.cache().load_for(key, lines::fields(&demand.fields));
         let asked_for_news =
             |found: &Arc<Object>| stale.as_ref().is_some_and(|stale| Arc::ptr_eq(stale, found));
-        if let Some(found) = &found
-            && found.meta.is_fresh(Now::read())
-            && !asked_for_news(found)
-        {
-            return Opening::Shared(found.clone(), Outcome::Hit, None);
+        if let Some(found) = found.as_ref().filter(|found| !asked_for_news(found)) {
+            match decide(&found.meta, &demand.control, Now::read()) {
+                Use::Fresh => return Opening::Shared(found.clone(), Outcome::Hit, None),
+                Use::Stale => return Opening::Single(found.clone(), Outcome::Stale, None),
+                // Who finds it in memory next is answered at once, and asks.
+                Use::StaleWhile => return Opening::Shared(found.clone(), Outcome::Stale, None),
+                Use::Ask => {}
+            }
+        }
+        if demand.control.only_if_cached {
+            return Opening::Failed(FillError::NotCached);
         }
         let unpurged = || stale.clone().filter(|stale| !self.cache().is_purged(stale));
         let stale = found.or_else(unpurged);
-        let mut ask = Ask { head_only, ..question(demand) };
+        let mut ask = Ask { head_only, ..question(demand, self.cache()) };
         if !self.private.holds(key) {
             let (block_bytes, slice_bytes) =
                 (self.cache().block_bytes(), self.cache().slice_bytes());
@@ -111,20 +131,38 @@ impl Filler {
             ask = ask.if_changed_since(&stale.meta);
         }
         let opening = self.settle(demand, ask, stale.as_deref()).await;
+        let failed = match &opening {
+            Err(_) => true,
+            Ok(Opening::Private(answer, _)) => Failure::of_status(answer.head.status).is_some(),
+            Ok(_) => false,
+        };
+        let grace_ms = demand.site.config.grace_ms;
         match (opening, stale) {
-            (Err(failure), Some(stale)) if may_stand_in(&stale, Now::read()) => {
-                tracing::debug!(?failure, key = %stale.meta.key_text, "stale object used");
+            (_, Some(stale)) if failed && may_stand_in(&stale.meta, grace_ms, Now::read()) => {
+                tracing::debug!(key = %stale.meta.key_text, "stale object used");
                 Opening::Shared(stale, Outcome::Stale, None)
+            }
+            // §5.2.2.2: not 502, what is stored must not hide that it could not be validated.
+            (Err(Failure::Connect | Failure::Broken), Some(stale)) if stale.meta.reuse.no_stale => {
+                Opening::Failed(FillError::Unvalidated)
             }
             (Err(failure), _) => Opening::Failed(failure.into_error()),
-            (Ok(Opening::Private(answer, _)), Some(stale))
-                if Failure::of_status(answer.head.status).is_some()
-                    && may_stand_in(&stale, Now::read()) =>
-            {
-                Opening::Shared(stale, Outcome::Stale, None)
-            }
             (Ok(opening), _) => opening,
         }
+    }
+
+    /// Parts the demands that joined a flight into those that `object` answers and the others: what
+    /// a response hangs on is only known when it is there (RFC 9111 §4.1).
+    fn fitting(&self, object: &Object, joined: Vec<Demand>) -> (Vec<Demand>, Vec<Demand>) {
+        let Some(url) = object.meta.variant_of else { return (joined, Vec::new()) };
+        let list = self.cache().lookup(url);
+        let Some(Body::Variants(list)) = list.as_ref().map(|list| &list.body) else {
+            return (Vec::new(), joined);
+        };
+        let fits = |demand: &Demand| {
+            demand.key() == url && list.select(url, lines::fields(&demand.fields)) == object.key
+        };
+        joined.into_iter().partition(fits)
     }
 
     /// Asks, and once more plainly if the answer does not fit the question.
@@ -138,6 +176,9 @@ impl Filler {
         for _ in 0..2 {
             let answer = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await?;
             let freshness = object::freshness(demand, &answer.head, &answer);
+            if let Some(object) = self.described(demand, &ask, &answer, stale) {
+                return Ok(object);
+            }
             match (judge(&ask, &answer.head, freshness.is_some()), freshness) {
                 (Verdict::Store(part), Some(freshness)) => {
                     return Ok(self.store(demand, answer, freshness, part, stale));
@@ -146,8 +187,8 @@ impl Filler {
                     return self.keep(demand, answer, freshness).await;
                 }
                 (Verdict::NotModified, _) => {
-                    if let Some(object) = self.refresh(demand, &answer, stale) {
-                        return Ok(Opening::Shared(object, Outcome::Hit, None));
+                    if let Some(opening) = self.refresh(demand, &answer, stale) {
+                        return Ok(opening);
                     }
                 }
                 (Verdict::AskPlain, _) => {}
@@ -183,7 +224,10 @@ impl Filler {
             }
         }
         cache.insert(object.clone(), answer.received);
-        Opening::Shared(object, Outcome::Miss, rest)
+        match freshness.is_for_one {
+            true => Opening::Single(object, Outcome::Miss, rest),
+            false => Opening::Shared(object, Outcome::Miss, rest),
+        }
     }
 
     /// What to do with an answer that the store has no place for: it passes through if it is whole.
@@ -198,11 +242,13 @@ impl Filler {
     /// Stores the answer that came instead of bytes of another version, if it may be stored.
     pub fn store_whole(&self, demand: &Demand, answer: Answer) -> Option<(Arc<Object>, Box<Rest>)> {
         let freshness = object::freshness(demand, &answer.head, &answer)?;
-        let Verdict::Store(part) = judge(&question(demand), &answer.head, true) else {
+        let Verdict::Store(part) = judge(&Ask::default(), &answer.head, true) else {
             return None;
         };
         match self.store(demand, answer, freshness, part, None) {
-            Opening::Shared(object, _, Some(rest)) => Some((object, rest)),
+            Opening::Shared(object, _, Some(rest)) | Opening::Single(object, _, Some(rest)) => {
+                Some((object, rest))
+            }
             _ => None,
         }
     }
@@ -225,26 +271,50 @@ impl Filler {
         }
         let object =
             object::short(self.cache(), demand, (&answer, freshness), body.concat().into());
-        Ok(Opening::Shared(object, Outcome::Miss, None))
+        Ok(match freshness.is_for_one {
+            true => Opening::Single(object, Outcome::Miss, None),
+            false => Opening::Shared(object, Outcome::Miss, None),
+        })
     }
 
     /// The stored object with the fields of a 304; `None` when the 304 speaks of another version.
-    fn refresh(
-        &self,
-        demand: &Demand,
-        answer: &Answer,
-        stale: Option<&Object>,
-    ) -> Option<Arc<Object>> {
+    fn refresh(&self, demand: &Demand, answer: &Answer, stale: Option<&Object>) -> Option<Opening> {
         let stored = stale?;
         let head = object::refreshed_head(&stored.meta, answer)?;
         let freshness = object::freshness(demand, &head, answer);
-        Some(object::refreshed(self.cache(), stored, demand, (&head, freshness), answer))
+        let with = (&head, freshness);
+        let object = object::refreshed(self.cache(), stored, demand, with, answer);
+        Some(match freshness.is_some_and(|freshness| !freshness.is_for_one) {
+            true => Opening::Shared(object, Outcome::Revalidated, None),
+            false => Opening::Single(object, Outcome::Revalidated, None),
+        })
+    }
+
+    /// What the answer to a HEAD says about what is stored: if it speaks of the same, it refreshes it,
+    /// otherwise what is stored has had its day (RFC 9111 §4.3.5).
+    fn described(
+        &self,
+        demand: &Demand,
+        ask: &Ask,
+        answer: &Answer,
+        stale: Option<&Object>,
+    ) -> Option<Opening> {
+        let stored = stale.filter(|_| ask.head_only && answer.head.status == 200)?;
+        if !object::is_described(stored, &answer.head) {
+            object::forget(self.cache(), stored);
+            return None;
+        }
+        self.refresh(demand, answer, stale)
     }
 
     /// Passes an answer through to the client of `demand`.
     fn pass(self: &Rc<Self>, demand: &Demand, answer: Answer, first: Vec<Bytes>) {
         let Answer { head, body, .. } = answer;
-        let relay = Arc::new(Relay::new(head.status, head.block(), head.content_length));
+        let mut block = head.block().into_vec();
+        if let Some(age_s) = head.age_s {
+            lines::push(&mut block, "Age", age_s.to_string().as_bytes());
+        }
+        let relay = Arc::new(Relay::new(head.status, block.into(), head.content_length));
         let started = self.relay(&relay, relay::pump(relay.clone(), first, body));
         match started {
             Ok(()) => demand.ticket.open(Opened::Relay(relay)),
@@ -345,17 +415,17 @@ pub fn log_store(object: &Object, error: &StoreError) -> FillError {
 }
 
 /// The plain question for what `demand` is about.
-pub fn question(demand: &Demand) -> Ask {
+pub fn question(demand: &Demand, cache: &Cache) -> Ask {
     let host = match &demand.site.config.origin {
         config::Origin::Http { host: Some(host), .. } => host.as_str().into(),
         _ => demand.host.clone(),
     };
-    let (target, fields) = (demand.target.clone(), demand.fields.clone());
-    Ask { host, target, fields, ..Ask::default() }
-}
-
-/// Whether an expired object may be used because its origin fails (RFC 5861 §4, RFC 9111 §4.2.4).
-fn may_stand_in(stale: &Object, now: Now) -> bool {
-    let limit_ms = stale_if_error_ms(&stale.meta);
-    stale.meta.age_ms(now) < stale.meta.lifetime_ms.saturating_add(limit_ms)
+    Ask {
+        host,
+        target: demand.target.clone(),
+        fields: demand.fields.clone(),
+        keyed: demand.keyed.clone(),
+        loop_id: cache.loop_id().into(),
+        ..Ask::default()
+    }
 }

@@ -1,6 +1,6 @@
 //! `Cache-Control` (RFC 9111 §5.2, RFC 5861, RFC 8246).
 
-use super::token::{decimal_saturating, quoted_members, trim};
+use super::token::{decimal_saturating, members, quoted_members, trim};
 
 /// What a number too large to hold is taken for, seconds (RFC 9111 §1.2.2).
 pub const DELTA_MAX_S: u64 = 1 << 31;
@@ -90,6 +90,64 @@ impl CacheControl {
     }
 }
 
+/// Directives of a request (RFC 9111 §5.2.1). Times are in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are RFC 9111 §5.2.1's")]
+pub struct RequestControl {
+    pub no_store: bool,
+    pub no_cache: bool,
+    pub only_if_cached: bool,
+    pub max_age: Option<u64>,
+    pub min_fresh: Option<u64>,
+    /// [`u64::MAX`]: however stale.
+    pub max_stale: Option<u64>,
+}
+
+impl RequestControl {
+    /// Reads every line of `Cache-Control`, and of `Pragma` where there is none of it (§5.4). A time
+    /// that is no number asks for the most care.
+    pub fn parse<'a>(
+        lines: impl IntoIterator<Item = &'a [u8]>,
+        pragma: impl IntoIterator<Item = &'a [u8]>,
+    ) -> RequestControl {
+        let mut control = RequestControl::default();
+        let mut lines = lines.into_iter().peekable();
+        if lines.peek().is_none() {
+            let is_no_cache = |token: &[u8]| token.eq_ignore_ascii_case(b"no-cache");
+            control.no_cache = pragma.into_iter().flat_map(members).any(is_no_cache);
+        }
+        lines.flat_map(directives).for_each(|directive| control.add(&directive));
+        control
+    }
+
+    /// Whether the client leaves everything to the node.
+    pub fn is_plain(&self) -> bool {
+        *self == RequestControl::default()
+    }
+
+    fn add(&mut self, directive: &Directive) {
+        let is = |name: &[u8]| directive.name.eq_ignore_ascii_case(name);
+        let seconds = directive.argument.and_then(decimal_saturating);
+        let seconds = seconds.map(|seconds| seconds.min(DELTA_MAX_S));
+        self.no_store |= is(b"no-store");
+        self.no_cache |= is(b"no-cache");
+        self.only_if_cached |= is(b"only-if-cached");
+        if is(b"max-age") {
+            self.max_age = Some(seconds.unwrap_or(0).min(self.max_age.unwrap_or(u64::MAX)));
+        }
+        if is(b"min-fresh") {
+            let seconds = seconds.unwrap_or(DELTA_MAX_S);
+            self.min_fresh = Some(seconds.max(self.min_fresh.unwrap_or(0)));
+        }
+        if is(b"max-stale") {
+            self.max_stale = match directive.argument {
+                None => Some(u64::MAX),
+                Some(_) => Some(seconds.unwrap_or(0)),
+            };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -155,6 +213,33 @@ mod tests {
         ] {
             assert_eq!(parse(value), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn requests_mean_what_9111_says() {
+        let none = RequestControl::default();
+        for (value, pragma, expected) in [
+            ("", "", none),
+            ("foo", "no-cache", none),
+            // §5.2.1.1 to §5.2.1.7
+            ("max-age=5", "", RequestControl { max_age: Some(5), ..none }),
+            ("max-age=x", "", RequestControl { max_age: Some(0), ..none }),
+            ("max-stale", "", RequestControl { max_stale: Some(u64::MAX), ..none }),
+            ("MAX-STALE=\"7\"", "", RequestControl { max_stale: Some(7), ..none }),
+            ("max-stale=x", "", RequestControl { max_stale: Some(0), ..none }),
+            ("min-fresh=9", "", RequestControl { min_fresh: Some(9), ..none }),
+            ("min-fresh=x", "", RequestControl { min_fresh: Some(DELTA_MAX_S), ..none }),
+            ("no-cache|no-store", "", RequestControl { no_cache: true, no_store: true, ..none }),
+            ("only-if-cached", "", RequestControl { only_if_cached: true, ..none }),
+            ("no-transform", "", none),
+        ] {
+            let lines = value.split('|').map(str::as_bytes);
+            let found = RequestControl::parse(lines, [pragma.as_bytes()]);
+            assert_eq!(found, expected, "{value} {pragma}");
+        }
+        // §5.4
+        let old = RequestControl::parse([], [b"x, No-Cache".as_slice()]);
+        assert!(old.no_cache && !old.is_plain());
     }
 
     proptest! {

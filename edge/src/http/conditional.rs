@@ -86,7 +86,9 @@ fn any_matches(
 /// compare it with; the field is then ignored (RFC 9110 §13.1.3, §13.1.4).
 fn modified_since(head: &RequestHead, name: &str, validators: &Validators) -> Option<bool> {
     let asked = date::parse(head.single(name)?)?;
-    Some(validators.last_modified_unix_s? > asked)
+    // What has no date of its own is as old as its response (RFC 9111 §4.3.2).
+    let stored = validators.date_unix_s.filter(|_| name == "if-modified-since");
+    Some(validators.last_modified_unix_s.or(stored)? > asked)
 }
 
 fn tag<'a>(validators: &Validators<'a>) -> Option<EntityTag<'a>> {
@@ -169,6 +171,11 @@ mod tests {
         check("GET", "If-None-Match: \"a\"", &none, Proceed);
         check("GET", &format!("If-Modified-Since: {AFTER}"), &none, Proceed);
         check("GET", &format!("If-Unmodified-Since: {BEFORE}"), &none, Proceed);
+        // RFC 9111 §4.3.2
+        let dated = Validators { date_unix_s: Some(MODIFIED), ..none };
+        check("GET", &format!("If-Modified-Since: {SAME}"), &dated, NotModified);
+        check("GET", &format!("If-Modified-Since: {BEFORE}"), &dated, Proceed);
+        check("GET", &format!("If-Unmodified-Since: {BEFORE}"), &dated, Proceed);
     }
 
     #[test]

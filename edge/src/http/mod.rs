@@ -11,17 +11,20 @@ pub mod conditional;
 pub mod date;
 pub mod etag;
 pub mod hop;
+pub mod lines;
 pub mod mime;
 pub mod path;
 pub mod range;
 pub mod request;
 pub mod response;
+pub mod selecting;
+pub mod targeted;
 
 mod fault;
 mod framing;
 mod host;
 mod request_line;
-mod token;
+pub(crate) mod token;
 
 #[cfg(test)]
 mod smuggling;

@@ -178,7 +178,7 @@ impl<'b> RequestHead<'b> {
     }
 
     /// Fields in the order they were sent; values without the white space around them.
-    pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + Clone {
         self.fields[..self.fields_len].iter().map(|field| (field.name, field.value))
     }
 

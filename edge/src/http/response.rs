@@ -51,6 +51,19 @@ impl<'v> HeadWriter<'v> {
         self.end_line()
     }
 
+    /// A field whose value is `parts` and then a number.
+    pub fn parts(&mut self, name: &str, parts: &[&str], number: i64) -> &mut Self {
+        self.name(name);
+        for part in parts {
+            self.buffer.extend_from_slice(part.as_bytes());
+        }
+        if number < 0 {
+            self.buffer.push(b'-');
+        }
+        push_decimal(self.buffer, number.unsigned_abs());
+        self.end_line()
+    }
+
     /// Whole lines made before, each with its CRLF; taken as they are.
     pub fn raw(&mut self, block: &[u8]) -> &mut Self {
         self.buffer.extend_from_slice(block);

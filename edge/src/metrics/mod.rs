@@ -53,6 +53,8 @@ pub enum Outcome {
     Partial,
     /// Stored but expired, and used.
     Stale,
+    /// Stored, and the origin said that it still holds.
+    Revalidated,
     /// Nothing was stored.
     Miss,
     /// May not be stored.
@@ -63,10 +65,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in index order.
-    pub const ALL: [Outcome; 6] = [
+    pub const ALL: [Outcome; 7] = [
         Outcome::Hit,
         Outcome::Partial,
         Outcome::Stale,
+        Outcome::Revalidated,
         Outcome::Miss,
         Outcome::Bypass,
         Outcome::Local,
@@ -78,6 +81,7 @@ impl Outcome {
             Outcome::Hit => "hit",
             Outcome::Partial => "partial",
             Outcome::Stale => "stale",
+            Outcome::Revalidated => "revalidated",
             Outcome::Miss => "miss",
             Outcome::Bypass => "bypass",
             Outcome::Local => "local",

@@ -3,18 +3,23 @@
 use ::http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, PRAGMA, SET_COOKIE, VARY};
 
 use super::Head;
-use super::head::{read_block, unix_s};
-use crate::cache::Meta;
+use crate::cache::Reuse;
 use crate::cache::freshness::{CacheFacts, ResponseFacts, Vary};
 use crate::http::cache_control::CacheControl;
-use crate::limits::STALE_IF_ERROR_MS;
+use crate::http::{date, targeted};
+use crate::limits::VARY_FIELDS_MAX;
 
-/// The facts of an answer to a question of ours, which carries no credentials and asks for
-/// `identity` only.
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// The facts of an answer to a question without credentials.
 pub fn facts(head: &Head) -> ResponseFacts {
-    let control = cache_control(&head.fields);
+    let (control, is_targeted) = control(head);
     let is_old_style = !head.fields.contains_key(CACHE_CONTROL)
+        && !is_targeted
         && tokens(&head.fields, &PRAGMA).any(|token| token.eq_ignore_ascii_case("no-cache"));
+    let lets_stale = [control.stale_while_revalidate, control.stale_if_error];
+    // Where the targeted field is valid, it alone decides (RFC 9213 §2.2).
+    let mut expires = head.fields.get_all(EXPIRES).iter().filter(|_| !is_targeted);
     ResponseFacts {
         status: if head.status == 206 { 200 } else { head.status },
         cache_control: CacheFacts {
@@ -22,14 +27,13 @@ pub fn facts(head: &Head) -> ResponseFacts {
             no_cache: control.no_cache || is_old_style,
             private: control.private,
             public: control.public,
-            must_revalidate: control.must_revalidate || control.proxy_revalidate,
+            must_revalidate: control.must_revalidate,
+            must_understand: control.must_understand,
             max_age_s: control.max_age,
             s_maxage_s: control.s_maxage,
+            lets_stale: lets_stale.iter().any(|seconds| seconds.is_some_and(|s| s > 0)),
         },
-        expires_unix_s: head
-            .fields
-            .get(EXPIRES)
-            .map(|value| value.to_str().ok().and_then(unix_s).ok_or(())),
+        expires_unix_s: expires.next().map(|value| date::parse(value.as_bytes()).ok_or(())),
         date_unix_s: head.date_unix_s,
         age_s: head.age_s,
         last_modified_unix_s: head.last_modified_unix_s,
@@ -40,40 +44,43 @@ pub fn facts(head: &Head) -> ResponseFacts {
     }
 }
 
-/// How long past its lifetime a stored response may stand in for a failing origin, ms: as long as it
-/// says (RFC 5861 §4), else [`STALE_IF_ERROR_MS`], but never against its own word (RFC 9111 §4.2.4).
-pub fn stale_if_error_ms(meta: &Meta) -> u64 {
-    let control = cache_control(&read_block(&meta.headers));
-    if control.must_revalidate || control.proxy_revalidate {
-        return 0;
-    }
-    match (control.stale_if_error, control.s_maxage) {
-        (Some(seconds), _) => seconds.saturating_mul(1_000),
-        // It means `proxy-revalidate`, too (§5.2.2.10).
-        (None, Some(_)) => 0,
-        (None, None) => STALE_IF_ERROR_MS,
-    }
+/// What an answer says about being used again; whether never unasked has been decided already.
+pub fn reuse(head: &Head, no_cache: bool) -> Reuse {
+    Reuse::of(&CacheControl { no_cache, ..control(head).0 })
 }
 
-fn cache_control(fields: &HeaderMap) -> CacheControl {
-    CacheControl::parse(fields.get_all(CACHE_CONTROL).iter().map(|value| value.as_bytes()))
+/// The request fields, lower-case, that an answer hangs on. All questions ask for `identity`, so none
+/// hangs on `Accept-Encoding`.
+pub fn varies_with(head: &Head) -> impl Iterator<Item = &str> + Clone {
+    tokens(&head.fields, &VARY).filter(|name| !name.eq_ignore_ascii_case("accept-encoding"))
+}
+
+/// The directives that are for this node, and whether they are for it alone (RFC 9213).
+fn control(head: &Head) -> (CacheControl, bool) {
+    let lines = |name| head.fields.get_all(name).iter().map(|value| value.as_bytes());
+    match targeted::parse(lines(CDN_CACHE_CONTROL)) {
+        Some(control) => (control, true),
+        None => (CacheControl::parse(lines(CACHE_CONTROL)), false),
+    }
 }
 
 fn vary(fields: &HeaderMap) -> Vary {
-    let varies = tokens(fields, &VARY).filter(|name| !name.eq_ignore_ascii_case("accept-encoding"));
-    varies.fold(Vary::None, |so_far, name| match (so_far, name) {
-        (Vary::Star, _) | (_, "*") => Vary::Star,
-        _ => Vary::Some,
-    })
+    let varies = tokens(fields, &VARY);
+    match varies.clone().count() > VARY_FIELDS_MAX || varies.clone().any(|name| name == "*") {
+        true => Vary::Star,
+        false => Vary::None,
+    }
 }
 
-/// The members of a field's list; what is no text counts as one odd member.
-fn tokens<'f>(fields: &'f HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'f str> {
-    let lines = fields.get_all(name).into_iter();
-    lines
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+/// The members of a field's list; what is no text counts as `*`.
+fn tokens<'f>(
+    fields: &'f HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'f str> + Clone + use<'f> {
+    let lines = fields.get_all(name).into_iter().map(|value| value.to_str().unwrap_or("*"));
+    let lines: Vec<&str> = lines.collect();
+    let members = lines.into_iter().flat_map(|line| line.split(','));
+    members.map(str::trim).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -92,12 +99,15 @@ mod tests {
         Head::read(206, &fields, Now { mono_ms: 1, unix_ms: 784_111_777_000 })
     }
 
+    fn facts(rows: &[(&'static str, &str)]) -> ResponseFacts {
+        super::facts(&head(rows))
+    }
+
     #[test]
     fn what_decides_about_storing() {
-        let facts = |rows: &[(&'static str, &str)]| super::facts(&head(rows));
         let all = facts(&[
             ("cache-control", "public, max-age=5"),
-            ("cache-control", "s-maxage=7, proxy-revalidate"),
+            ("cache-control", "s-maxage=7, must-revalidate"),
             ("expires", "Sun, 06 Nov 1994 08:49:47 GMT"),
             ("etag", "\"a\""),
             ("set-cookie", "a=b"),
@@ -117,45 +127,65 @@ mod tests {
     }
 
     #[test]
-    fn what_varies() {
+    fn the_targeted_field_decides_alone() {
+        // RFC 9213 §2.2
         let rows = [
-            ("", Vary::None),
-            ("Accept-Encoding", Vary::None),
-            ("accept-encoding, Origin", Vary::Some),
-            ("Origin, *", Vary::Star),
-            ("*, Origin", Vary::Star),
-            ("\u{fc}", Vary::Some),
+            ("max-age=9", "no-store", Some(9), false),
+            ("no-store", "max-age=9", None, true),
+            ("max-age=\"9\", private", "max-age=5", None, false),
+            ("max-age=9, &", "no-store, max-age=5", Some(5), true),
+            ("", "max-age=5", Some(5), false),
         ];
-        for (value, expected) in rows {
-            assert_eq!(facts(&head(&[("vary", value)])).vary, expected, "{value}");
+        for (targeted, general, max_age_s, no_store) in rows {
+            let facts = facts(&[
+                ("cdn-cache-control", targeted),
+                ("cache-control", general),
+                ("expires", "0"),
+                ("pragma", "no-cache"),
+            ]);
+            let control = facts.cache_control;
+            assert_eq!((control.max_age_s, control.no_store), (max_age_s, no_store), "{targeted}");
+            assert!(!control.no_cache);
         }
+        assert_eq!(facts(&[("cdn-cache-control", "a"), ("expires", "0")]).expires_unix_s, None);
     }
 
     #[test]
-    fn how_long_stale_may_stand_in() {
+    fn ages_are_read_as_9111_5_1_says() {
         let rows = [
-            ("max-age=1", STALE_IF_ERROR_MS),
-            ("max-age=1, stale-if-error=60", 60_000),
-            ("s-maxage=1", 0),
-            ("s-maxage=1, stale-if-error=60", 60_000),
-            ("must-revalidate, stale-if-error=60", 0),
-            ("proxy-revalidate", 0),
+            ("0", Some(0)),
+            ("7200", Some(7200)),
+            ("7200, 0", Some(7200)),
+            ("0, 7200", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("-7200", None),
+            ("7200.0", None),
+            ("abc", None),
+            ("", None),
         ];
         for (value, expected) in rows {
-            let head = head(&[("cache-control", value)]);
-            let meta = Meta {
-                status: 200,
-                headers: head.block(),
-                etag: None,
-                last_modified_unix_s: None,
-                received_unix_ms: 0,
-                initial_age_ms: 0,
-                lifetime_ms: 0,
-                key_text: "".into(),
-                tags: "".into(),
-                stamp: Default::default(),
-            };
-            assert_eq!(stale_if_error_ms(&meta), expected, "{value}");
+            assert_eq!(facts(&[("age", value)]).age_s, expected, "{value}");
+        }
+        assert_eq!(facts(&[("age", "1"), ("age", "2")]).age_s, Some(1));
+    }
+
+    #[test]
+    fn what_varies() {
+        let many = ["x"; VARY_FIELDS_MAX + 1].join(",");
+        let rows = [
+            ("", Vary::None, 0),
+            ("Accept-Encoding", Vary::None, 0),
+            ("accept-encoding, Origin,, a", Vary::None, 2),
+            ("Origin, *", Vary::Star, 2),
+            ("*, *", Vary::Star, 2),
+            (", *", Vary::Star, 1),
+            ("\u{fc}", Vary::Star, 1),
+            (&many, Vary::Star, VARY_FIELDS_MAX + 1),
+        ];
+        for (value, expected, names) in rows {
+            let head = head(&[("vary", value)]);
+            assert_eq!(super::facts(&head).vary, expected, "{value}");
+            assert_eq!(varies_with(&head).count(), names, "{value}");
         }
     }
 }

@@ -8,7 +8,9 @@ use ::http::header::{
 use super::content_range::{ContentRange, number};
 use crate::cache::purge::tags;
 use crate::clock::Now;
+use crate::http::date;
 use crate::http::hop::{is_hop_by_hop, is_named};
+use crate::http::token::{decimal_saturating, members};
 
 /// Fields with which an origin tags an answer for purges.
 const TAGS: [&str; 2] = ["surrogate-key", "cache-tag"];
@@ -39,8 +41,13 @@ pub struct Head {
 impl Head {
     /// Reads an answer that arrived at `now`. A missing `Date` is added (RFC 9110 §6.6.1).
     pub fn read(status: u16, all: &HeaderMap, now: Now) -> Head {
+        let bytes = |name| all.get(name).map(HeaderValue::as_bytes);
         let text = |name| all.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let mut fields = end_to_end(all);
+        if matches!(status, 206 | 416) {
+            // Of this part; elsewhere it means nothing, and is kept as any other field.
+            fields = fields.iter().filter(|(name, _)| *name != CONTENT_RANGE).map(owned).collect();
+        }
         if !fields.contains_key(DATE) {
             let received = std::time::UNIX_EPOCH + std::time::Duration::from_millis(now.unix_ms);
             let date = httpdate::fmt_http_date(received);
@@ -49,9 +56,9 @@ impl Head {
         Head {
             status,
             etag: all.get(ETAG).and_then(entity_tag),
-            last_modified_unix_s: text(LAST_MODIFIED).and_then(unix_s),
-            date_unix_s: text(DATE).and_then(unix_s),
-            age_s: text(AGE).and_then(|age| number(age.trim())),
+            last_modified_unix_s: bytes(LAST_MODIFIED).and_then(date::parse),
+            date_unix_s: bytes(DATE).and_then(date::parse),
+            age_s: bytes(AGE).and_then(|age| decimal_saturating(members(age).next()?)),
             tags: tags(TAGS.iter().flat_map(|name| all.get_all(*name)).map(HeaderValue::as_bytes)),
             content_length: text(CONTENT_LENGTH).and_then(|length| number(length.trim())),
             content_range: all
@@ -109,7 +116,7 @@ pub fn read_block(block: &[u8]) -> HeaderMap {
 pub fn refreshed(stored: &[u8], fresh: &HeaderMap) -> HeaderMap {
     let mut fields = read_block(stored);
     let fresh = end_to_end(fresh);
-    let of_the_body = ["content-encoding", "content-type", "content-range", "content-length"];
+    let of_the_body = ["content-encoding", "content-range", "content-length"];
     let news = || fresh.iter().filter(|(name, _)| !of_the_body.contains(&name.as_str()));
     for (name, _) in news() {
         fields.remove(name);
@@ -125,17 +132,18 @@ pub fn refreshed(stored: &[u8], fresh: &HeaderMap) -> HeaderMap {
 fn end_to_end(all: &HeaderMap) -> HeaderMap {
     let connection = || all.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
     let stays = |name: &HeaderName| {
-        let is_ours = [CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES, AGE].contains(name);
+        let is_ours = [CONTENT_LENGTH, ACCEPT_RANGES, AGE].contains(name);
         let is_tag = TAGS.contains(&name.as_str());
         !is_ours
             && !is_tag
             && !is_hop_by_hop(name.as_str())
             && !is_named(connection(), name.as_str())
     };
-    all.iter()
-        .filter(|(name, _)| stays(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    all.iter().filter(|(name, _)| stays(name)).map(owned).collect()
+}
+
+fn owned((name, value): (&HeaderName, &HeaderValue)) -> (HeaderName, HeaderValue) {
+    (name.clone(), value.clone())
 }
 
 /// `"…"` or `W/"…"` with nothing in it that would break a list of tags (RFC 9110 §8.8.3).
@@ -146,11 +154,6 @@ fn entity_tag(value: &HeaderValue) -> Option<Box<str>> {
     let clean =
         inner.bytes().all(|byte| byte == 0x21 || (0x23..0x7f).contains(&byte) || byte > 0x7f);
     clean.then(|| text.into())
-}
-
-pub(super) fn unix_s(text: &str) -> Option<i64> {
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    i64::try_from(date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
 /// Writes `content-type` as `Content-Type`: some old clients compare case.
@@ -197,7 +200,7 @@ mod tests {
             ("x-a", "1"),
             ("x-a", "2"),
         ]);
-        let head = Head::read(200, &all, NOW);
+        let head = Head::read(206, &all, NOW);
         let block = String::from_utf8(head.block().into()).unwrap();
         assert_eq!(
             block,
@@ -244,9 +247,10 @@ mod tests {
 
     #[test]
     fn a_304_replaces_but_leaves_what_describes_the_body() {
-        let stored = b"Content-Type: a/b\r\nX-Old: 1\r\nCache-Control: max-age=1\r\nX-Two: 1\r\n";
+        let stored = b"Content-Encoding: gzip\r\nContent-Type: a/b\r\nX-Old: 1\r\nCache-Control: max-age=1\r\nX-Two: 1\r\n";
         let fresh = fields(&[
             ("content-type", "c/d"),
+            ("content-encoding", "br"),
             ("cache-control", "max-age=9"),
             ("cache-control", "public"),
             ("x-two", "2"),
@@ -257,7 +261,8 @@ mod tests {
         let all = |name: &str| -> Vec<&str> {
             merged.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
         };
-        assert_eq!(all("content-type"), ["a/b"]);
+        assert_eq!(all("content-type"), ["c/d"]);
+        assert_eq!(all("content-encoding"), ["gzip"]);
         assert_eq!(all("x-old"), ["1"]);
         assert_eq!(all("cache-control"), ["max-age=9", "public"]);
         assert_eq!(all("x-two"), ["2"]);

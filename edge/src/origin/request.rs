@@ -6,18 +6,25 @@ use ::http::header::{
 };
 use ::http::{Method, Request, Uri};
 
+use super::head::read_block;
 use crate::cache::Meta;
 use crate::config::OriginAddress;
+use crate::http::request::RequestHead;
+use crate::http::{hop, lines};
 
-/// One question to an origin. Nothing of the client's own fields is in it: the answer may be shared.
+/// One question to an origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
     /// `Host`; empty: the address that is asked.
     pub host: Box<str>,
     /// Path and query; begins with `/`.
     pub target: Box<str>,
+    /// The client's fields that go on, as lines: see [`fields`].
+    pub fields: Box<[u8]>,
     /// Fields of the client's that are part of the key: lower-case name and value.
-    pub fields: Vec<(Box<str>, Box<[u8]>)>,
+    pub keyed: Vec<(Box<str>, Box<[u8]>)>,
+    /// This node's name in `CDN-Loop` (RFC 8586 §2).
+    pub loop_id: Box<str>,
     /// HEAD instead of GET.
     pub head_only: bool,
     /// The bytes wanted: start and exclusive end, open-ended when `None`.
@@ -56,6 +63,8 @@ impl Ask {
             host: self.host.clone(),
             target: self.target.clone(),
             fields: self.fields.clone(),
+            keyed: self.keyed.clone(),
+            loop_id: self.loop_id.clone(),
             head_only: self.head_only,
             ..Ask::default()
         }
@@ -75,13 +84,16 @@ impl Ask {
         *request.method_mut() = if self.head_only { Method::HEAD } else { Method::GET };
         *request.uri_mut() = uri;
         let fields = request.headers_mut();
+        *fields = read_block(&self.fields);
         fields.insert(HOST, HeaderValue::from_str(host).map_err(|_| Unaskable)?);
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        fields.insert(VIA, HeaderValue::from_static("1.1 edge"));
-        for (name, value) in &self.fields {
+        for (name, value) in &self.keyed {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unaskable)?;
             fields.insert(name, HeaderValue::from_bytes(value).map_err(|_| Unaskable)?);
         }
+        fields.append(VIA, HeaderValue::from_static("1.1 edge"));
+        let loop_id = HeaderValue::from_str(&self.loop_id).map_err(|_| Unaskable)?;
+        fields.append(CDN_LOOP, loop_id);
         let conditions = [
             (RANGE, self.range.and_then(range_text)),
             (IF_RANGE, self.if_range.as_deref().map(String::from)),
@@ -97,6 +109,63 @@ impl Ask {
         }
         Ok(request)
     }
+}
+
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// Fields of a client's request that a question for everybody does not carry: what this node asks for
+/// in its own words.
+const OWN: [&str; 10] = [
+    "accept-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+];
+
+/// Fields by which proxies tell an origin whom they speak for. From a client they are hearsay, many
+/// origins build pages from them, and they are in no key.
+const HEARSAY: [&str; 10] = [
+    "forwarded",
+    "proxy",
+    "true-client-ip",
+    "x-client-ip",
+    "x-forwarded",
+    "x-host",
+    "x-http-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// Whether a client's field is hearsay. `_` in a name is `-` to a program behind CGI.
+fn is_hearsay(name: &str) -> bool {
+    let starts =
+        |start: &str| name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    name.contains('_')
+        || starts("x-forwarded-")
+        || HEARSAY.iter().any(|hearsay| hearsay.eq_ignore_ascii_case(name))
+}
+
+/// The end-to-end fields of a request that go on to an origin with a question whose answer may be
+/// shared, as lines. What a client says in a proxy's place stays here.
+pub fn fields(head: &RequestHead<'_>) -> Box<[u8]> {
+    let stays = |name: &str| {
+        OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || is_hearsay(name)
+            || hop::is_hop_by_hop(name)
+            || hop::is_named(head.all("connection"), name)
+    };
+    let mut block = Vec::with_capacity(head.len);
+    for (name, value) in head.headers().filter(|(name, _)| !stays(name)) {
+        lines::push(&mut block, name, value);
+    }
+    block.into()
 }
 
 /// What to ask for when a client's range is wanted: from the block its first byte is in, so that the
@@ -163,13 +232,19 @@ fn uri_text(target: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request::{Parsed, parse};
 
     fn address(host: &str, port: u16) -> OriginAddress {
         OriginAddress { host: host.into(), port }
     }
 
     fn ask() -> Ask {
-        Ask { host: "h.example".into(), target: "/a?b".into(), ..Ask::default() }
+        Ask {
+            host: "h.example".into(),
+            target: "/a?b".into(),
+            loop_id: "edge-1".into(),
+            ..Ask::default()
+        }
     }
 
     #[test]
@@ -182,7 +257,28 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect();
-        assert_eq!(fields, ["host: h.example", "accept-encoding: identity", "via: 1.1 edge"]);
+        let expected =
+            ["host: h.example", "accept-encoding: identity", "via: 1.1 edge", "cdn-loop: edge-1"];
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn a_clients_end_to_end_fields_go_on() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: h\r\nAccept-Language: de\r\nVia: 1.0 x\r\nRange: bytes=0-1\r\n\
+            If-None-Match: \"a\"\r\nAccept-Encoding: gzip\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\n\
+            Cookie: a=b\r\nTE: trailers\r\nX-Forwarded-Host: evil\r\nX_A: 1\r\n\
+            X-Original-URL: /b\r\nCDN-Loop: other\r\n\r\n";
+        let Ok(Parsed::Head(head)) = parse(bytes) else { panic!("no head") };
+        let block = fields(&head);
+        let names: Vec<&str> = lines::fields(&block).map(|(name, _)| name).collect();
+        assert_eq!(names, ["Accept-Language", "Via", "Cookie", "CDN-Loop"]);
+        // RFC 9110 §7.6.3, RFC 8586 §2: what others wrote stays in front.
+        let request = Ask { fields: block, ..ask() }.request(&address("o", 80)).unwrap();
+        let all = |name: &str| -> Vec<&str> {
+            request.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+        };
+        assert_eq!(all("via"), ["1.0 x", "1.1 edge"]);
+        assert_eq!(all("cdn-loop"), ["other", "edge-1"]);
     }
 
     #[test]

@@ -68,16 +68,10 @@ mod tests {
 
     fn meta(head: &Head) -> Meta {
         Meta {
-            status: 200,
             headers: head.block(),
             etag: head.etag.clone(),
             last_modified_unix_s: head.last_modified_unix_s,
-            received_unix_ms: 0,
-            initial_age_ms: 0,
-            lifetime_ms: 0,
-            key_text: "".into(),
-            tags: "".into(),
-            stamp: Default::default(),
+            ..Meta::example()
         }
     }
 

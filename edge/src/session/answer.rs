@@ -11,11 +11,14 @@ use super::multipart::{self, Multipart};
 use crate::cache::{Body, FillError, Object, Reading, Relay};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::date::DateText;
+use crate::http::lines::{is_field, lines};
 use crate::http::range::{self, Resolved};
 use crate::http::request::{Method, RequestHead, Version};
 use crate::http::response::{self, HeadWriter};
 use crate::metrics::Outcome;
 
+/// The node's place in the chain (RFC 9110 §7.6.3).
+const VIA: &[u8] = b"Via: 1.1 edge\r\n";
 /// Methods the node answers.
 const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
 
@@ -63,7 +66,7 @@ pub(super) fn relay(
     let framing = framing(exchange, relay.len);
     let mut head = HeadWriter::new(&mut out.text, relay.status);
     head.raw(&relay.headers);
-    cache_status(&mut head, exchange);
+    cache_status(&mut head, exchange, None);
     finish(head, exchange, framing, relay.len, context);
     let source = match exchange.is_bodiless() {
         true => Source::Nothing,
@@ -168,7 +171,11 @@ fn partial(
     context: &Context<'_>,
 ) {
     exchange.status = 206;
-    let mut head = begin(out, exchange, object, context);
+    let mut head = HeadWriter::new(&mut out.text, 206);
+    for line in lines(&object.meta.headers).filter(|line| !is_field(line, "content-range")) {
+        head.raw(line);
+    }
+    own_fields(&mut head, exchange, object, context);
     head.field("Accept-Ranges", b"bytes");
     head.content_range(start, end, object.len());
     finish(head, exchange, Framing::Length, Some(end - start), context);
@@ -247,10 +254,13 @@ fn own_fields(
     context: &Context<'_>,
 ) {
     // An object straight from a directory has no age: the node is its origin.
+    let age_ms = object.meta.age_ms(context.now);
     if !matches!(object.body, Body::File { .. }) {
-        head.number("Age", object.meta.age_ms(context.now) / 1000);
+        head.number("Age", age_ms / 1000);
     }
-    cache_status(head, exchange);
+    let left_ms = i64::try_from(object.meta.lifetime_ms).unwrap_or(i64::MAX);
+    let left_ms = left_ms.saturating_sub_unsigned(age_ms);
+    cache_status(head, exchange, Some(left_ms));
 }
 
 /// For what the node says itself (RFC 9110 §6.6.1).
@@ -258,17 +268,35 @@ fn date(head: &mut HeadWriter<'_>, context: &Context<'_>) {
     head.field("Date", DateText::new((context.now.unix_ms / 1000) as i64).as_bytes());
 }
 
-/// RFC 9211 in its simplest form.
-fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange) {
-    let text: &[u8] = match exchange.outcome {
-        Outcome::Hit => b"edge; hit",
-        Outcome::Partial => b"edge; fwd=partial",
-        Outcome::Stale => b"edge; hit; fwd=stale",
-        Outcome::Miss => b"edge; fwd=uri-miss",
-        Outcome::Bypass => b"edge; fwd=bypass",
+/// RFC 9211: what this node did. `left_ms`: what is left of the answer's lifetime.
+fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange, left_ms: Option<i64>) {
+    let text = match exchange.outcome {
+        Outcome::Hit | Outcome::Stale => "edge; hit",
+        Outcome::Partial => "edge; fwd=partial; stored",
+        Outcome::Revalidated => "edge; fwd=stale; fwd-status=304; stored",
+        Outcome::Miss => "edge; fwd=miss; stored",
+        Outcome::Bypass => "edge; fwd=miss",
         Outcome::Local => return,
     };
-    head.field("Cache-Status", text);
+    match left_ms {
+        Some(left_ms) => head.parts("Cache-Status", &[text, "; ttl="], left_ms.div_euclid(1000)),
+        None => head.field("Cache-Status", text.as_bytes()),
+    };
+    head.raw(VIA);
+    if exchange.site.as_ref().is_some_and(|site| site.config.x_cache) {
+        head.field("X-Cache", x_cache(exchange.outcome));
+    }
+}
+
+/// As CDN operators know it.
+fn x_cache(outcome: Outcome) -> &'static [u8] {
+    match outcome {
+        Outcome::Hit => b"HIT TCP_MEM_HIT",
+        Outcome::Partial => b"HIT TCP_HIT",
+        Outcome::Stale => b"HIT TCP_STALE_HIT",
+        Outcome::Revalidated => b"HIT TCP_REFRESH_HIT",
+        Outcome::Miss | Outcome::Bypass | Outcome::Local => b"MISS TCP_MISS",
+    }
 }
 
 /// Framing and connection fields (RFC 9112 §6, §9.3), which no origin decides.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::{Key, Object, Ticket};
+use crate::http::cache_control::RequestControl;
 use crate::site::Site;
 
 /// A message from a worker to the fill plane. The answer goes through its [`Ticket`].
@@ -16,7 +17,11 @@ pub struct Demand {
     /// Path and query as they go to the origin; begins with `/`.
     pub target: Box<str>,
     /// Request fields that are part of the key, for the origin: lower-case name and value.
-    pub fields: Vec<(Box<str>, Box<[u8]>)>,
+    pub keyed: Vec<(Box<str>, Box<[u8]>)>,
+    /// The client's end-to-end fields, as lines (see [`crate::origin::request::fields`]).
+    pub fields: Box<[u8]>,
+    /// What the client asks of caches.
+    pub control: RequestControl,
     /// What is wanted.
     pub want: Want,
 }
@@ -26,14 +31,14 @@ pub enum Want {
     /// The object: answered with [`Ticket::open`] as soon as its head is known, while the body
     /// goes on to be filled.
     Open {
-        /// What it is stored under.
+        /// What the URL is found by.
         key: Key,
         /// The bytes the client wants first: start and (exclusive) end, if it asked for a range
         /// that begins somewhere known. `None`: the whole.
         range: Option<(u64, Option<u64>)>,
         /// Whether only the head is wanted (HEAD).
         head_only: bool,
-        /// The expired object to revalidate, if there is one.
+        /// The object in memory that may not be used unasked, if there is one.
         stale: Option<Arc<Object>>,
     },
     /// Bytes `start .. end` of an object whose head is known: the ticket is nudged when slices
@@ -49,11 +54,11 @@ pub enum Want {
 }
 
 impl Demand {
-    /// The object it is about.
+    /// The key of the URL it is about.
     pub fn key(&self) -> Key {
         match &self.want {
             Want::Open { key, .. } => *key,
-            Want::Bytes { object, .. } => object.key,
+            Want::Bytes { object, .. } => object.url_key(),
         }
     }
 

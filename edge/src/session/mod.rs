@@ -111,6 +111,8 @@ pub struct Session {
     eof: bool,
     exchange: Exchange,
     out: Outgoing,
+    /// The last demand was made aside: nobody waits for it.
+    aside: bool,
     /// It is the fill plane that keeps the answer waiting, not the client.
     waiting: bool,
     deadline_ms: u64,
@@ -129,6 +131,7 @@ impl Session {
             eof: false,
             exchange: Exchange::default(),
             out: Outgoing::new(),
+            aside: false,
             waiting: false,
             deadline_ms: now.mono_ms + timeouts.head_ms,
             requests: 0,
@@ -242,7 +245,9 @@ impl Session {
 
     /// The fill plane had no room for the demand.
     pub fn handle_refusal(&mut self, context: &Context<'_>) {
-        self.fail(FillError::Overloaded, context);
+        if !std::mem::take(&mut self.aside) {
+            self.fail(FillError::Overloaded, context);
+        }
     }
 
     /// The deadline of [`Session::poll_timeout`] passed. Returns whether the client was at fault.
@@ -283,6 +288,7 @@ impl Session {
 
     /// What to do now.
     pub fn poll_action(&mut self, context: &Context<'_>) -> Action {
+        self.aside = false;
         loop {
             match &mut self.step {
                 Step::Head => match self.read_head(context) {

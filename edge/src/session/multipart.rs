@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::cache::Object;
 use crate::clock::Now;
+use crate::http::lines::{is_field, lines};
 use crate::http::response;
 
 /// One range and the lines that come before it.
@@ -51,7 +52,9 @@ impl Multipart {
 
 /// The stored fields that also belong to the whole: all but the type of a part.
 pub(super) fn fields_of_whole(headers: &[u8]) -> impl Iterator<Item = &[u8]> {
-    lines(headers).filter(|line| !is_field(line, "content-type"))
+    let is_of_part =
+        |line: &[u8]| is_field(line, "content-type") || is_field(line, "content-range");
+    lines(headers).filter(move |line| !is_of_part(line))
 }
 
 fn part_head(boundary: &str, content_type: Option<&[u8]>, range: &Range<u64>, len: u64) -> Vec<u8> {
@@ -70,17 +73,6 @@ fn part_head(boundary: &str, content_type: Option<&[u8]>, range: &Range<u64>, le
 fn field<'h>(headers: &'h [u8], name: &str) -> Option<&'h [u8]> {
     let line = lines(headers).find(|line| is_field(line, name))?;
     Some(line[name.len() + 1..].trim_ascii())
-}
-
-fn is_field(line: &[u8], name: &str) -> bool {
-    line.len() > name.len()
-        && line[name.len()] == b':'
-        && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-}
-
-/// Field lines with their ends.
-fn lines(headers: &[u8]) -> impl Iterator<Item = &[u8]> {
-    headers.split_inclusive(|byte| *byte == b'\n')
 }
 
 #[cfg(test)]

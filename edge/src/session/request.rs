@@ -7,12 +7,16 @@ use super::demand::{Demand, Want};
 use super::key::{key, keyed_fields, origin_target};
 use super::step::{Drain, Step};
 use super::{Action, Context, Session, ticket};
+use crate::cache::reuse::{Use, decide};
 use crate::cache::{FillError, Opened};
+use crate::http::cache_control::RequestControl;
 use crate::http::chunked::Decoder;
 use crate::http::range::{self, Spec};
 use crate::http::request::{self, BodyLength, Method, Parsed, RequestHead};
+use crate::http::token::quoted_members;
 use crate::limits;
 use crate::metrics::Outcome;
+use crate::origin::request::fields;
 use crate::site::Site;
 
 impl Session {
@@ -180,12 +184,24 @@ impl Session {
         };
         self.exchange.site = Some(site.clone());
         let host = host.unwrap_or_default();
+        if names_loop(head, context.cache.loop_id()) {
+            self.answer_error(508, "loop", context);
+            return None;
+        }
+        let control = RequestControl::parse(head.all("cache-control"), head.all("pragma"));
         let key = key(context.cache.seed(), site, host, head);
-        let found = context.cache.lookup(key);
-        if let Some(object) = found.as_ref().filter(|found| found.meta.is_fresh(context.now)) {
-            self.exchange.outcome = Outcome::Hit;
+        let found = context.cache.lookup_for(key, head.headers());
+        let good = found.as_ref().map_or(Use::Ask, |it| decide(&it.meta, &control, context.now));
+        if let (Some(object), true) = (&found, good != Use::Ask) {
+            let is_fresh = good == Use::Fresh;
+            self.exchange.outcome = if is_fresh { Outcome::Hit } else { Outcome::Stale };
             answer::object(&mut self.exchange, &mut self.out, head, object, context);
             self.start_answering(context);
+            if good == Use::StaleWhile && object.takes_refresh(context.now) {
+                let want = Want::Open { key, range: None, head_only: false, stale: found };
+                self.aside = true;
+                return Some(Action::Demand(demand_of(head, site.clone(), host, want, context)));
+            }
             return None;
         }
         self.exchange.outcome = Outcome::Miss;
@@ -241,8 +257,25 @@ fn demand_of(
     context: &Context<'_>,
 ) -> Demand {
     let target = origin_target(&site, head).into();
-    let fields = keyed_fields(&site, head);
-    Demand { ticket: ticket(context), site, host: host.into(), target, fields, want }
+    Demand {
+        ticket: ticket(context),
+        host: host.into(),
+        target,
+        keyed: keyed_fields(&site, head),
+        fields: fields(head),
+        control: RequestControl::parse(head.all("cache-control"), head.all("pragma")),
+        site,
+        want,
+    }
+}
+
+/// Whether the request came by this node already (RFC 8586 §2).
+fn names_loop(head: &RequestHead<'_>, loop_id: &str) -> bool {
+    let is_ours = |member: &[u8]| {
+        let id = member.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next();
+        id.is_some_and(|id| id.eq_ignore_ascii_case(loop_id.as_bytes()))
+    };
+    head.all("cdn-loop").flat_map(quoted_members).any(is_ours)
 }
 
 /// The range a cold object's fill begins with; only one with a known start helps.

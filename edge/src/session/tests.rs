@@ -146,6 +146,8 @@ fn meta(status: u16) -> Meta {
         received_unix_ms: NOW.unix_ms,
         initial_age_ms: 0,
         lifetime_ms: 60_000,
+        reuse: Default::default(),
+        variant_of: None,
         key_text: "a.test /f".into(),
         tags: "".into(),
         stamp: Default::default(),
@@ -156,7 +158,7 @@ fn file_object(content: &[u8]) -> Arc<Object> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
     let body = Body::File { file: Arc::new(file), len: content.len() as u64, content: None };
-    Arc::new(Object { key: Key([1, 1]), meta: meta(200), body })
+    Arc::new(Object::new(Key([1, 1]), meta(200), body))
 }
 
 fn open_file(target: &str) -> Result<Opened, FillError> {

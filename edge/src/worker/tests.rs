@@ -49,13 +49,15 @@ fn object(cache: &Cache) -> Arc<Object> {
         received_unix_ms: START.unix_ms,
         initial_age_ms: 0,
         lifetime_ms: 1_000_000,
+        reuse: Default::default(),
+        variant_of: None,
         key_text: "a.test /f".into(),
         tags: "".into(),
         stamp: Default::default(),
     };
     let key = KeyBuilder::new(cache.seed(), "a.test").part(b"/f").finish();
     let body = Body::File { file: Arc::new(file), len: FILE_BYTES as u64, content: None };
-    Arc::new(Object { key, meta, body })
+    Arc::new(Object::new(key, meta, body))
 }
 
 impl Rig {

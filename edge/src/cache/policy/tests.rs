@@ -40,7 +40,7 @@ fn decided((site, rule): (&str, &str), status: u16, change: Change) -> (Option<u
         Storability::Store { lifetime_ms, initial_age_ms } => {
             (Some((lifetime_ms - initial_age_ms) / 1000), decider)
         }
-        Storability::Bypass(_) => (None, decider),
+        _ => (None, decider),
     }
 }
 
@@ -106,7 +106,7 @@ fn orders() {
         (OVERRIDE, no_cache, None, Origin),
         (OVERRIDE, no_store, None, Origin),
         (OVERRIDE, private, None, Rule),
-        (OVERRIDE, set_cookie, None, Rule),
+        (OVERRIDE, set_cookie, None, Origin),
         // Flags.
         (ORIGIN_WINS, max_age_60, Some(60), Origin),
         (ORIGIN_WINS, nothing, Some(500), Rule),
@@ -161,7 +161,7 @@ fn statuses() {
         ("", OVERRIDE, 503, bare, Some(1), ErrorDefault),
         ("", OVERRIDE, 503, max_age_60, Some(60), Origin),
         ("", OVERRIDE, 302, bare, Some(500), Rule),
-        ("", OVERRIDE, 303, bare, None, Rule),
+        ("", OVERRIDE, 303, bare, None, Origin),
         ("", OVERRIDE, 401, bare, None, Origin),
         (SITE, OVERRIDE, 404, max_age_60, Some(15), SiteStatus),
     ];

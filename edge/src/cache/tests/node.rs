@@ -69,14 +69,14 @@ impl Node {
     pub fn object(&self, name: &str, generation: u64, len: Option<u64>) -> Arc<Object> {
         let key = self.key(name);
         let slices = self.cache.new_slices(key, generation, len, &meta(name));
-        let object = Arc::new(Object { key, meta: meta(name), body: Body::Slices(slices) });
+        let object = Arc::new(Object::new(key, meta(name), Body::Slices(slices)));
         self.cache.insert(object.clone(), Now::read());
         object
     }
 
     pub fn memory_object(&self, name: &str, body: &'static [u8]) -> Arc<Object> {
         let body = Body::Memory(bytes::Bytes::from_static(body));
-        let object = Arc::new(Object { key: self.key(name), meta: meta(name), body });
+        let object = Arc::new(Object::new(self.key(name), meta(name), body));
         self.cache.insert(object.clone(), Now::read());
         object
     }
@@ -160,6 +160,8 @@ pub fn meta(name: &str) -> Meta {
         received_unix_ms: 1,
         initial_age_ms: 0,
         lifetime_ms: 1000,
+        reuse: Default::default(),
+        variant_of: None,
         key_text: format!("site /{name}").into(),
         tags: "".into(),
         stamp: Default::default(),

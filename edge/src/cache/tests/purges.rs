@@ -20,7 +20,7 @@ fn stored(node: &Node, name: &str) -> std::sync::Arc<Object> {
     let meta = Meta { stamp: node.cache.stamp_at(Now::read()), ..meta(name) };
     let key = node.key(name);
     let slices = node.cache.new_slices(key, 1, Some(LEN), &meta);
-    let object = std::sync::Arc::new(Object { key, meta, body: Body::Slices(slices) });
+    let object = std::sync::Arc::new(Object::new(key, meta, Body::Slices(slices)));
     node.cache.insert(object.clone(), Now::read());
     node.fill(&object, 0, LEN);
     object
@@ -46,7 +46,7 @@ fn a_hard_purge_takes_head_and_bytes_and_holds_over_restarts() {
         // The same version again: its old bytes are not found.
         let meta = Meta { stamp: node.cache.stamp_at(Now::read()), ..meta("a") };
         let slices = node.cache.new_slices(node.key("a"), 1, Some(LEN), &meta);
-        let again = Object { key: node.key("a"), meta, body: Body::Slices(slices) };
+        let again = Object::new(node.key("a"), meta, Body::Slices(slices));
         assert_eq!(node.verify_and_read(&again, 0, LEN), 0);
         let anew = stored(&node, "a");
         node.restart();
@@ -66,7 +66,7 @@ fn a_soft_purge_expires_at_its_moment() {
         ..meta("a")
     };
     let body = Body::Memory(bytes::Bytes::from_static(b"body"));
-    let object = Object { key: node.key("a"), meta: fresh, body };
+    let object = Object::new(node.key("a"), fresh, body);
     node.cache.insert(object.into(), now);
     assert!(node.cache.lookup(node.key("a")).unwrap().meta.is_fresh(Now::read()));
     node.cache.purge(url("a"), true);
@@ -86,7 +86,7 @@ fn what_was_asked_for_before_a_purge_is_not_entered_after_it() {
     let meta = Meta { stamp: node.cache.stamp_at(Now::read()), ..meta("a") };
     let key = node.key("a");
     let slices = node.cache.new_slices(key, 1, Some(LEN), &meta);
-    let late = std::sync::Arc::new(Object { key, meta, body: Body::Slices(slices) });
+    let late = std::sync::Arc::new(Object::new(key, meta, Body::Slices(slices)));
     let Lead::Writer(mut writer) = node.cache.lead(&late, 0).unwrap() else { panic!() };
     node.cache.purge(url("a"), false);
     let current = stored(&node, "a");

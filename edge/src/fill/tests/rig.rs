@@ -155,7 +155,9 @@ impl Rig {
             site: self.site.clone(),
             host: "h.example".into(),
             target: target.into(),
-            fields: Vec::new(),
+            keyed: Vec::new(),
+            fields: Box::default(),
+            control: Default::default(),
             want,
         };
         assert!(self.mailbox.push(demand).is_ok());

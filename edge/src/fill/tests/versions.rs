@@ -24,7 +24,7 @@ fn a_304_refreshes_the_head_and_keeps_the_body() {
     let (object, _) = rig.open("/a").object();
     rig.read_all("/a", &object).unwrap();
     let (fresh, outcome) = rig.revalidate("/a", &object).object();
-    assert_eq!((outcome, fresh.meta.lifetime_ms), (Outcome::Hit, 99_000));
+    assert_eq!((outcome, fresh.meta.lifetime_ms), (Outcome::Revalidated, 99_000));
     assert!(String::from_utf8_lossy(&fresh.meta.headers).contains("X-New: 1\r\n"));
     assert_eq!(rig.read_all("/a", &fresh).unwrap(), body(SLICE));
     assert_eq!((origin.asked().len(), rig.origin_bytes()), (2, SLICE as u64));
@@ -52,7 +52,7 @@ fn expire(rig: &Rig, object: &Object, by_s: u64) -> Arc<Object> {
     let now = Now::read();
     let mut meta = object.meta.clone();
     meta.received_unix_ms = now.unix_ms - meta.lifetime_ms - by_s * 1_000;
-    let expired = Arc::new(Object { key: object.key, meta, body: object.body.clone() });
+    let expired = Arc::new(Object::new(object.key, meta, object.body.clone()));
     rig.cache.insert(expired.clone(), now);
     expired
 }
@@ -85,7 +85,8 @@ fn an_object_that_forbids_it_does_not_stand_in() {
     let rig = Rig::new(&[&origin]);
     let (object, _) = rig.open("/a").object();
     let expired = expire(&rig, &object, 1);
-    assert_eq!(rig.revalidate("/a", &expired).opened().err(), Some(FillError::Broken));
+    let error = rig.revalidate("/a", &expired).opened().err();
+    assert_eq!(error, Some(FillError::Unvalidated));
 }
 
 #[test]
