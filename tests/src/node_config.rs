@@ -9,6 +9,7 @@ pub struct NodeConfig {
     cache: Vec<String>,
     sites: Vec<String>,
     volume_mib: Option<u64>,
+    volumes: Option<String>,
 }
 
 impl NodeConfig {
@@ -43,13 +44,21 @@ impl NodeConfig {
         self
     }
 
+    /// Other volumes than the one: the TOML of `cache.volumes`.
+    pub fn volumes(mut self, toml: &str) -> NodeConfig {
+        self.volumes = Some(toml.into());
+        self
+    }
+
     /// The TOML text of a node that lives in `dir`.
     pub fn text(&self, dir: &Path) -> String {
         let dir = dir.display();
         let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
         let (server, cache): (String, String) = (lines(&self.server), lines(&self.cache));
         let checkpoint = if cache.contains("checkpoint") { "" } else { "checkpoint = \"500ms\"\n" };
-        let volume = format!("{}MiB", self.volume_mib.unwrap_or(256));
+        let size = self.volume_mib.unwrap_or(256);
+        let own = format!("[{{ path = \"{dir}/volume\", size = \"{size}MiB\" }}]");
+        let volumes = self.volumes.as_deref().unwrap_or(&own);
         let sites = self.sites.join("\n");
         format!(
             "[server]
@@ -62,7 +71,7 @@ addr = \"127.0.0.1:0\"
 addr = \"127.0.0.1:0\"
 
 [cache]
-volumes = [{{ path = \"{dir}/volume\", size = \"{volume}\" }}]
+volumes = {volumes}
 slice = \"1MiB\"
 {checkpoint}{cache}
 [guard]

@@ -1,5 +1,6 @@
 //! Index and volumes together: what is stored where, and room for more.
 
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -35,6 +36,12 @@ pub(super) struct Stored {
 impl Stored {
     pub fn place(&self) -> Place {
         Place { volume: self.pin.volume().id, offset: self.record_at }
+    }
+
+    /// Reads bytes of the volume; the volume notes when that fails.
+    pub fn read(&self, bytes: &mut [u8], at: u64) -> Option<()> {
+        let volume = self.pin.volume();
+        volume.file.read_exact_at(bytes, at).inspect_err(|_| volume.read_failed()).ok()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Objects' heads on the volumes: written by `insert`, read by `load`, buried by `forget`.
 
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -184,7 +183,7 @@ enum Unread {
 /// Reads and checks a head record.
 fn read_head(stored: &Stored, key: Key) -> Result<(super::Meta, LoadedBody), Unread> {
     let volume = stored.pin.volume();
-    let read = |bytes: &mut [u8], at| volume.file.read_exact_at(bytes, at).map_err(|_| Unread::Bad);
+    let read = |bytes: &mut [u8], at| stored.read(bytes, at).ok_or(Unread::Bad);
     let mut bytes = [0; HEADER_BYTES];
     read(&mut bytes, stored.record_at)?;
     let header = Header::decode(&bytes).ok_or(Unread::Bad)?;

@@ -1,6 +1,5 @@
 //! Claiming a slice: what is stored of it is verified, the first missing run is the caller's.
 
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use super::disk::Stored;
@@ -161,7 +160,7 @@ impl Cache {
 /// The header at `stored` if it is that of the claimed slice, in the region's present life.
 fn read_slice_header(stored: &Stored, claim: &Claim) -> Option<(Header, BlockTable)> {
     let mut bytes = [0; SLICE_HEADER_BYTES];
-    stored.pin.volume().file.read_exact_at(&mut bytes, stored.record_at).ok()?;
+    stored.read(&mut bytes, stored.record_at)?;
     let (header, table) = Header::decode_slice(&bytes)?;
     let slices = claim.slices();
     let data_at = stored.record_at + u64::from(header.data_offset);
@@ -191,7 +190,7 @@ fn read_and_verify(stored: &Stored, claim: &Claim) -> Option<Header> {
         }
         let at = block * block_bytes;
         let bytes = &mut buffer[..block_bytes.min(slice_len - at) as usize];
-        volume.file.read_exact_at(bytes, data_at + at).ok()?;
+        stored.read(bytes, data_at + at)?;
         if crc32c::crc32c(bytes) != crc {
             return None;
         }

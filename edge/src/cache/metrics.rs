@@ -48,4 +48,8 @@ pub struct VolumeUsage {
     pub free_regions: u32,
     /// Whether an error took it out of use for new bytes.
     pub broken: bool,
+    /// Times bytes of it could not be read.
+    pub read_errors: u64,
+    /// Times it refused bytes.
+    pub write_errors: u64,
 }

@@ -14,6 +14,7 @@ mod bytes;
 mod checkpoint;
 mod disk;
 mod error;
+mod failover;
 pub mod freshness;
 mod head;
 mod heads;

@@ -145,6 +145,11 @@ impl Object {
         }
     }
 
+    /// Whether bytes that cannot be read can be had again.
+    pub fn is_replaceable(&self) -> bool {
+        matches!(self.body, Body::Slices(_))
+    }
+
     /// Whether the length is known to be zero.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)

@@ -303,6 +303,11 @@ impl Claim {
         });
     }
 
+    /// The same bytes stand in another place from now on.
+    pub fn moved(&self, pin: Pin, at: u64) {
+        self.update(|filling| filling.bytes = Some((pin, at)));
+    }
+
     /// Bytes up to `watermark` are there: wakes those who wait for one of them.
     pub fn advance(&self, watermark: u64) {
         let mut woken = Vec::new();

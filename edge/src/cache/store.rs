@@ -227,8 +227,11 @@ impl Cache {
         let Body::Slices(slices) = &object.body else { return };
         let Some(index) = slices.index_of(offset) else { return };
         let key = slices.slice_key(index);
-        if self.disk.index.remove_if(key, |_| true).is_some() {
+        if let Some(entry) = self.disk.index.remove_if(key, |_| true) {
             self.disk.metrics.corrupt.add(1);
+            if let Some(volume) = self.disk.volumes.by_id(entry.place().volume) {
+                volume.read_failed();
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use super::purge::Journal;
 use super::record::{BURIED, BURIED_AT, RECORD_ALIGN};
 use super::region::{Lists, Pin, Region, WritePin};
 use super::walk::walk;
+use crate::metrics::Counter;
 use crate::sys::file::zero_range;
 
 /// Regions that may lose their entries while readers still hold them.
@@ -36,6 +37,10 @@ pub struct Volume {
     /// Held by the one thread that makes a new open region.
     rolling: Mutex<()>,
     broken: AtomicBool,
+    read_errors: Counter,
+    write_errors: Counter,
+    #[cfg(test)]
+    pub(super) faults: Faults,
     /// The last sequence given to a region; one row for all volumes, so that of two records of one
     /// key the newer is known.
     sequences: Arc<AtomicU64>,
@@ -95,6 +100,10 @@ impl Volume {
             lists: Mutex::new(lists),
             rolling: Mutex::new(()),
             broken: AtomicBool::new(false),
+            read_errors: Counter::default(),
+            write_errors: Counter::default(),
+            #[cfg(test)]
+            faults: Faults::default(),
             sequences,
             metrics,
         }
@@ -281,9 +290,37 @@ impl Volume {
 
     /// Writes all of `bytes`; a failure takes the volume out of use.
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<(), StoreError> {
-        self.file.write_all_at(bytes, at).map_err(|error| self.write_failed("write", error))?;
+        let written = self.refuse_if_cut().and_then(|()| self.write_all(bytes, at));
+        written.map_err(|error| self.write_failed("write", error))?;
         self.metrics.written_bytes.add(bytes.len() as u64);
         Ok(())
+    }
+
+    /// A file that somebody cut short must not grow again: what was cut would read as zeros.
+    fn refuse_if_cut(&self) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        match metadata.is_file() && metadata.len() < self.layout.size_bytes {
+            true => Err(io::Error::other("somebody cut the file short")),
+            false => Ok(()),
+        }
+    }
+
+    #[cfg(not(test))]
+    fn write_all(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, at)
+    }
+
+    #[cfg(test)]
+    fn write_all(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.faults.write(&self.file, bytes, at)
+    }
+
+    /// Bytes of it could not be read.
+    pub(super) fn read_failed(&self) {
+        if self.read_errors.value() == 0 {
+            tracing::error!(volume = %self.path.display(), "bytes of a volume cannot be read");
+        }
+        self.read_errors.add(1);
     }
 
     /// Waits until all that was written is on the disk.
@@ -305,6 +342,7 @@ impl Volume {
 
     pub(super) fn write_failed(&self, op: &'static str, error: io::Error) -> StoreError {
         self.metrics.write_errors.add(1);
+        self.write_errors.add(1);
         if !self.broken.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 volume = %self.path.display(), op, %error,
@@ -323,6 +361,33 @@ impl Volume {
             regions: self.layout.regions,
             free_regions: lists.free.len() as u32,
             broken: self.is_broken(),
+            read_errors: self.read_errors.value(),
+            write_errors: self.write_errors.value(),
         }
+    }
+}
+
+/// What a test lets fail: writes, after so many bytes.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Faults(pub std::sync::atomic::AtomicI64);
+
+#[cfg(test)]
+impl Default for Faults {
+    fn default() -> Faults {
+        Faults(i64::MAX.into())
+    }
+}
+
+#[cfg(test)]
+impl Faults {
+    /// Writes what there is left for, then fails as a full disk does.
+    fn write(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        let left = self.0.fetch_sub(bytes.len() as i64, Ordering::SeqCst);
+        if left >= bytes.len() as i64 {
+            return file.write_all_at(bytes, at);
+        }
+        file.write_all_at(&bytes[..left.max(0) as usize], at)?;
+        Err(io::ErrorKind::StorageFull.into())
     }
 }

@@ -13,15 +13,17 @@ use crate::limits::{SLICE_BLOCKS, UNSHOWN_MAX_BYTES};
 /// whole blocks.
 pub struct SliceWriter {
     pub(super) claim: Claim,
-    disk: Arc<Disk>,
-    record: Option<Box<Record>>,
+    pub(super) disk: Arc<Disk>,
+    pub(super) record: Option<Box<Record>>,
+    /// Offset in the slice of the first byte that is shown to readers from here.
+    pub(super) start: u64,
     /// Offset in the slice of the next byte.
-    at: u64,
+    pub(super) at: u64,
     /// One past the last byte of the run, in the slice.
     end: u64,
-    block_bytes: u64,
+    pub(super) block_bytes: u64,
     /// Checksum of the block being written, so far.
-    block_crc: u32,
+    pub(super) block_crc: u32,
     /// Offset in the slice up to which readers see it.
     shown: u64,
 }
@@ -44,7 +46,18 @@ impl SliceWriter {
     ) -> SliceWriter {
         let at = u64::from(run.start) * block_bytes;
         let end = u64::from(run.end) * block_bytes;
-        SliceWriter { claim, disk, record: None, at, end, block_bytes, block_crc: 0, shown: at }
+        let block_crc = 0;
+        SliceWriter {
+            claim,
+            disk,
+            record: None,
+            start: at,
+            at,
+            end,
+            block_bytes,
+            block_crc,
+            shown: at,
+        }
     }
 
     /// Writes blocks `run` of the claimed slice, of which `record` holds others.
@@ -90,8 +103,9 @@ impl SliceWriter {
     /// after [`SliceWriter::show`], or by itself once it is much. Returns how many bytes were taken.
     ///
     /// The first write takes the room that the claim made; if others were faster and all is in use
-    /// now, it is [`StoreError::NoRoom`], and the same write may be tried again. After another error the writer takes nothing more; what it wrote
-    /// before is kept.
+    /// now, it is [`StoreError::NoRoom`], and the same write may be tried again. When the volume refuses
+    /// the bytes the slice goes on on another, if there is one. After another error the writer takes
+    /// nothing more; what it wrote before is kept.
     pub fn put(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
         let room = self.end_in_slice().saturating_sub(self.at);
         let taken = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
@@ -102,9 +116,9 @@ impl SliceWriter {
             let record = self.disk.begin_slice(&self.claim)?;
             self.begin(record);
         }
-        let Some(record) = &self.record else { return Ok(0) };
-        let reserved = &record.reserved;
-        if let Err(error) = reserved.pin.pin().volume().write(taken, reserved.data_at + self.at) {
+        if let Err(error) = self.put_in_place(taken)
+            && (self.move_elsewhere().is_err() || self.put_in_place(taken).is_err())
+        {
             self.end = self.at;
             return Err(error);
         }
@@ -123,6 +137,12 @@ impl SliceWriter {
         }
     }
 
+    fn put_in_place(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(record) = &self.record else { return Ok(()) };
+        let reserved = &record.reserved;
+        reserved.pin.pin().volume().write(bytes, reserved.data_at + self.at)
+    }
+
     /// Commits: checksums and final header to disk, entry to index.
     pub fn finish(mut self) -> Result<(), StoreError> {
         self.commit()
@@ -133,6 +153,7 @@ impl SliceWriter {
         let reserved = &record.reserved;
         let start = self.claim.slices().start_of(self.claim.index());
         let pin = reserved.pin.pin().clone();
+        self.start = self.at;
         self.claim.begin(start + self.at, pin, reserved.data_at + self.at);
         self.record = Some(Box::new(record));
     }
@@ -174,10 +195,17 @@ impl SliceWriter {
         if record.header.present == 0 {
             return Ok(());
         }
-        let reserved = &record.reserved;
-        let volume = reserved.pin.pin().volume();
-        volume.write(&record.header.encode_slice(&record.table), reserved.record_at)?;
-        self.disk.publish(reserved, &record.header);
+        if write_header(&record).is_err() {
+            let present = record.header.present;
+            self.record = Some(record);
+            self.move_elsewhere()?;
+            let Some(mut moved) = self.record.take() else { return Ok(()) };
+            moved.header.present &= present;
+            moved.header.slice_len = slice_len as u32;
+            write_header(&moved)?;
+            record = moved;
+        }
+        self.disk.publish(&record.reserved, &record.header);
         Ok(())
     }
 }
@@ -189,6 +217,12 @@ impl Drop for SliceWriter {
         }
         // Only now the claim goes, and the readers that wait are woken.
     }
+}
+
+fn write_header(record: &Record) -> Result<(), StoreError> {
+    let reserved = &record.reserved;
+    let bytes = record.header.encode_slice(&record.table);
+    reserved.pin.pin().volume().write(&bytes, reserved.record_at)
 }
 
 fn set_block(record: &mut Record, block: u64, crc: u32) {

@@ -21,6 +21,7 @@ impl View for Node {
             sites.iter().map(|site| (site.config.name.as_str(), &*site.metrics)).collect();
         site_families(out, &sites);
         self.cache_families(out);
+        self.volume_trouble(out);
         self.guard_families(out);
         self.log.families(out);
         let seconds = self.started.elapsed().as_secs();
@@ -98,6 +99,28 @@ impl Node {
         }
     }
 
+    /// What went wrong on each volume, and what came of it.
+    fn volume_trouble(&self, out: &mut String) {
+        let usage = self.cache.usage();
+        let help =
+            "1 for the state a volume is in: ok, failing (reads), read-only (until a restart).";
+        let mut family = Family::begin(out, "edge_volume_state", Kind::Gauge, help);
+        for volume in &usage {
+            let path = volume.path.to_string_lossy();
+            for name in ["ok", "failing", "read-only"] {
+                let is_in = u64::from(state(volume) == name);
+                family.sample(&[("volume", &path), ("state", name)], is_in);
+            }
+        }
+        let help = "Errors of a volume's disk, by what was tried.";
+        let mut family = Family::begin(out, "edge_volume_errors_total", Kind::Counter, help);
+        for volume in &usage {
+            let path = volume.path.to_string_lossy();
+            family.sample(&[("volume", &path), ("op", "read")], volume.read_errors);
+            family.sample(&[("volume", &path), ("op", "write")], volume.write_errors);
+        }
+    }
+
     /// Totals by reason, read from the kernel's map at this moment.
     fn guard_families(&self, out: &mut String) {
         let guard = self.lock_guard();
@@ -122,7 +145,19 @@ fn volume(usage: &crate::cache::VolumeUsage) -> Value {
         "used_bytes": usage.used_bytes,
         "free_regions": usage.free_regions,
         "broken": usage.broken,
+        "state": state(usage),
+        "read_errors": usage.read_errors,
+        "write_errors": usage.write_errors,
     })
+}
+
+/// `ok`; `failing`: some of it cannot be read; `read-only`: it takes no new bytes until a restart.
+fn state(usage: &crate::cache::VolumeUsage) -> &'static str {
+    match (usage.broken, usage.read_errors) {
+        (true, _) => "read-only",
+        (false, 0) => "ok",
+        (false, _) => "failing",
+    }
 }
 
 type CounterField<T> = (&'static str, &'static str, fn(&T) -> &Counter);

@@ -73,6 +73,8 @@ pub(super) struct Outgoing {
     /// A notice came since the last look.
     pub(super) woken: bool,
     tries: u32,
+    /// The span's bytes could not be read.
+    pub(super) unreadable: bool,
 }
 
 impl Outgoing {
@@ -94,6 +96,7 @@ impl Outgoing {
             ticket: None,
             woken: false,
             tries: 0,
+            unreadable: false,
         }
     }
 
@@ -173,6 +176,11 @@ impl Outgoing {
 
     /// Works out what to do next.
     pub(super) fn next(&mut self, context: &Context<'_>) -> Next {
+        if std::mem::take(&mut self.unreadable)
+            && let Some(next) = self.distrust(context)
+        {
+            return next;
+        }
         loop {
             let idle = self.literal.is_empty() && self.span.is_none();
             if idle && !self.ended {
@@ -206,6 +214,9 @@ impl Outgoing {
             self.text_sent = 0;
         }
         let body = sent - text;
+        if body > 0 {
+            self.tries = 0;
+        }
         self.literal.advance(body.min(self.literal.len()));
         self.close_chunk(body as u64);
         self.touched = true;
@@ -239,6 +250,19 @@ impl Outgoing {
         }
         if let Source::Relay(relay) = std::mem::replace(&mut self.source, Source::Nothing) {
             relay.abandon();
+        }
+    }
+
+    /// Drops from the store what could not be read: it is asked for anew, unless that helps nothing.
+    fn distrust(&mut self, context: &Context<'_>) -> Option<Next> {
+        self.span = None;
+        self.tries += 1;
+        match &self.source {
+            Source::Object(object) if self.tries <= TRIES_MAX && object.is_replaceable() => {
+                context.cache.distrust(object, self.position);
+                None
+            }
+            _ => Some(Next::Failed(FillError::Disk)),
         }
     }
 
@@ -320,7 +344,6 @@ impl Outgoing {
     }
 
     fn open_chunk(&mut self, len: u64) {
-        self.tries = 0;
         if self.framing == Framing::Chunked && self.chunk_left == 0 {
             chunked::write_size(&mut self.text, len);
             self.chunk_left = len;

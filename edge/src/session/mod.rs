@@ -238,6 +238,11 @@ impl Session {
         self.out.staged(staged as u64);
     }
 
+    /// The span's bytes could not be read: the disk failed, or the file is shorter than it was.
+    pub fn handle_unreadable(&mut self) {
+        self.out.unreadable = true;
+    }
+
     /// Somebody notified.
     pub fn handle_wake(&mut self) {
         self.out.woken = true;

@@ -125,6 +125,8 @@ impl<I: Io> Worker<I> {
                 conn.session.handle_staged(moved);
             }
             // Nothing moved: the file is shorter than it was, or the disk failed.
+            (Ok(_), Some(_)) => conn.session.handle_unreadable(),
+            (Err(error), Some(_)) if send::is_of_disk(&error) => conn.session.handle_unreadable(),
             _ => send::hang_up(&mut self.io, conn),
         }
         self.drive(name);

@@ -209,6 +209,7 @@ impl<I: Io> Worker<I> {
                     break;
                 }
                 send::Flow::Gone => send::hang_up(&mut self.io, conn),
+                send::Flow::Unreadable => conn.session.handle_unreadable(),
             }
             conn.waiting = false;
             let flow = match conn.session.poll_action(&context) {
@@ -245,6 +246,7 @@ impl<I: Io> Worker<I> {
                     send::await_writable(&mut self.io, &self.metrics, conn, name);
                 }
                 send::Flow::Gone => send::hang_up(&mut self.io, conn),
+                send::Flow::Unreadable => conn.session.handle_unreadable(),
             }
         }
         self.settle(name);

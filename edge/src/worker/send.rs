@@ -26,6 +26,8 @@ pub(super) enum Flow {
     Spent,
     /// The client is gone.
     Gone,
+    /// The file's bytes cannot be read.
+    Unreadable,
 }
 
 /// Sends what is in the pipe. `Ready`: it is empty.
@@ -87,8 +89,12 @@ pub(super) fn file<I: Io>(
     }
     let Some(pipe) = &mut conn.pipe else {
         let sent = io.sendfile(&conn.socket, &span.file, span.offset, len);
-        if let Ok(sent @ 1..) = sent {
-            conn.session.handle_staged(sent);
+        match &sent {
+            Ok(1..) => conn.session.handle_staged(sent.as_ref().copied().unwrap_or(0)),
+            // The file is shorter than it was.
+            Ok(0) => return Flow::Unreadable,
+            Err(error) if is_of_disk(error) => return Flow::Unreadable,
+            Err(_) => {}
         }
         return direct(metrics, conn, sent, false, budget, now);
     };
@@ -101,14 +107,21 @@ pub(super) fn file<I: Io>(
     }
     match io.fill_pipe(&span.file, span.offset, len, pipe) {
         // The file is shorter than it was.
-        Ok(0) => Flow::Gone,
+        Ok(0) => Flow::Unreadable,
         Ok(moved) => {
             conn.session.handle_staged(moved);
             Flow::Ready
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => Flow::Ready,
+        Err(error) if is_of_disk(&error) => Flow::Unreadable,
         Err(_) => Flow::Gone,
     }
+}
+
+/// Whether a call that moves bytes from a file to elsewhere failed because of the file: `EIO`, `ENXIO`,
+/// `ENODEV`, `ENODATA`, `EBADMSG`, `EUCLEAN`, `EREMOTEIO`.
+pub(super) fn is_of_disk(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(5 | 6 | 19 | 61 | 74 | 117 | 121))
 }
 
 /// Asks to be told when the socket takes bytes again.

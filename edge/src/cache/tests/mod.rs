@@ -8,5 +8,6 @@ mod purges;
 mod reclaim;
 mod restart;
 mod storms;
+mod trouble;
 
 use node::content;
