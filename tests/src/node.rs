@@ -33,7 +33,7 @@ impl Node {
         let mut dir = tempfile::Builder::new().prefix("edge-node-").tempdir().expect("a directory");
         dir.disable_cleanup(crate::env_number("EDGE_TEST_KEEP", 0) != 0);
         write_config(dir.path(), &config.text(dir.path()));
-        let (process, addr, admin) = launch(dir.path());
+        let (process, addr, admin) = launch(dir.path(), &config);
         Node { dir, config, process, addr, admin }
     }
 
@@ -47,7 +47,7 @@ impl Node {
     #[track_caller]
     pub fn start_again(&mut self) {
         assert!(!self.process.is_running(), "it still runs");
-        let (process, addr, admin) = launch(self.dir.path());
+        let (process, addr, admin) = launch(self.dir.path(), &self.config);
         (self.process, self.addr, self.admin) = (process, addr, admin);
     }
 
@@ -248,9 +248,10 @@ fn write_config(dir: &Path, text: &str) {
 
 /// `edge serve`, up to its `ready`: the process, the address of its listener, that of its admin.
 #[track_caller]
-fn launch(dir: &Path) -> (Process, SocketAddr, SocketAddr) {
+fn launch(dir: &Path, config: &NodeConfig) -> (Process, SocketAddr, SocketAddr) {
     let mut command = Command::new(binary());
     command.arg("serve").arg("--config").arg(config_path(dir)).current_dir(dir);
+    command.envs(config.environment.iter().map(|(name, value)| (name, value)));
     let process = Process::spawn("edge", &mut command);
     let addr = |prefix: &'static str| {
         process.wait_line(&format!("`{prefix}ADDR:PORT`"), |line| {

@@ -8,6 +8,7 @@ pub struct NodeConfig {
     server: Vec<String>,
     cache: Vec<String>,
     sites: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
     volume_mib: Option<u64>,
     volumes: Option<String>,
 }
@@ -23,6 +24,12 @@ impl NodeConfig {
         let more: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let site = format!("[[site]]\nhosts = [\"{host}\"]\norigin = [\"{origin}\"]\n{more}");
         self.sites.push(site);
+        self
+    }
+
+    /// Sets a variable of the node's environment.
+    pub fn environment(mut self, name: &str, value: &str) -> NodeConfig {
+        self.environment.push((name.into(), value.into()));
         self
     }
 

@@ -7,7 +7,7 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 8] = [
+pub const TOOLS: [(&str, &str); 9] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("wget", "wget"),
@@ -16,6 +16,7 @@ pub const TOOLS: [(&str, &str); 8] = [
     ("iproute2", "ip"),
     ("tcpdump", "tcpdump"),
     ("strace", "strace"),
+    ("faketime", "faketime"),
 ];
 
 /// Runs every stage, whatever the ones before it said, and sums up.

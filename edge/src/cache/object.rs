@@ -107,6 +107,11 @@ impl Meta {
         self.age_ms(now) < self.lifetime_ms
     }
 
+    /// Whether a request that leaves it to the node is answered without asking the origin.
+    pub fn is_unasked(&self, now: Now) -> bool {
+        self.is_fresh(now) && !self.reuse.no_cache
+    }
+
     /// The entity tag if it is a strong one (RFC 9110 §8.8.3).
     pub fn strong_etag(&self) -> Option<&str> {
         self.etag.as_deref().filter(|tag| tag.starts_with('"'))

@@ -174,10 +174,10 @@ pub fn forget(cache: &Cache, object: &Object) {
 
 /// Whether another version is found under the key of `object` now.
 pub fn is_replaced(cache: &Cache, object: &Object) -> bool {
-    match (cache.lookup(object.key).map(|found| found.body.clone()), &object.body) {
-        (Some(Body::Slices(found)), Body::Slices(ours)) => found.generation() != ours.generation(),
-        (Some(_), _) => true,
-        (None, _) => false,
+    let Some(found) = cache.lookup(object.key) else { return false };
+    match (&found.body, &object.body) {
+        (Body::Slices(found), Body::Slices(ours)) => found.generation() != ours.generation(),
+        _ => found.meta != object.meta,
     }
 }
 

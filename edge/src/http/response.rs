@@ -51,17 +51,32 @@ impl<'v> HeadWriter<'v> {
         self.end_line()
     }
 
-    /// A field whose value is `parts` and then a number.
-    pub fn parts(&mut self, name: &str, parts: &[&str], number: i64) -> &mut Self {
-        self.name(name);
-        for part in parts {
-            self.buffer.extend_from_slice(part.as_bytes());
-        }
+    /// Begins a field whose value is written in pieces; [`HeadWriter::end_line`] ends it.
+    pub fn name(&mut self, name: &str) -> &mut Self {
+        self.buffer.extend_from_slice(name.as_bytes());
+        self.buffer.extend_from_slice(b": ");
+        self
+    }
+
+    /// Pieces of a value, written as they are.
+    pub fn text(&mut self, pieces: &[&str]) -> &mut Self {
+        pieces.iter().for_each(|piece| self.buffer.extend_from_slice(piece.as_bytes()));
+        self
+    }
+
+    /// A number as a piece of a value.
+    pub fn signed(&mut self, number: i64) -> &mut Self {
         if number < 0 {
             self.buffer.push(b'-');
         }
         push_decimal(self.buffer, number.unsigned_abs());
-        self.end_line()
+        self
+    }
+
+    /// Ends a line.
+    pub fn end_line(&mut self) -> &mut Self {
+        self.buffer.extend_from_slice(b"\r\n");
+        self
     }
 
     /// Whole lines made before, each with its CRLF; taken as they are.
@@ -92,16 +107,6 @@ impl<'v> HeadWriter<'v> {
     /// Ends the head.
     pub fn finish(&mut self) {
         self.end_line();
-    }
-
-    fn name(&mut self, name: &str) {
-        self.buffer.extend_from_slice(name.as_bytes());
-        self.buffer.extend_from_slice(b": ");
-    }
-
-    fn end_line(&mut self) -> &mut Self {
-        self.buffer.extend_from_slice(b"\r\n");
-        self
     }
 }
 

@@ -270,18 +270,20 @@ fn date(head: &mut HeadWriter<'_>, context: &Context<'_>) {
 
 /// RFC 9211: what this node did. `left_ms`: what is left of the answer's lifetime.
 fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange, left_ms: Option<i64>) {
-    let text = match exchange.outcome {
-        Outcome::Hit | Outcome::Stale => "edge; hit",
-        Outcome::Partial => "edge; fwd=partial; stored",
-        Outcome::Revalidated => "edge; fwd=stale; fwd-status=304; stored",
-        Outcome::Miss => "edge; fwd=miss; stored",
-        Outcome::Bypass => "edge; fwd=miss",
+    let forward = exchange.forward;
+    let parts: &[&str] = match exchange.outcome {
+        Outcome::Hit | Outcome::Stale => &["edge; hit"],
+        Outcome::Partial => &["edge; fwd=partial; stored"],
+        Outcome::Revalidated => &["edge; fwd=", forward, "; fwd-status=304; stored"],
+        Outcome::Miss => &["edge; fwd=", forward, "; stored"],
+        Outcome::Bypass => &["edge; fwd=", forward],
         Outcome::Local => return,
     };
-    match left_ms {
-        Some(left_ms) => head.parts("Cache-Status", &[text, "; ttl="], left_ms.div_euclid(1000)),
-        None => head.field("Cache-Status", text.as_bytes()),
-    };
+    head.name("Cache-Status").text(parts);
+    if let Some(left_ms) = left_ms {
+        head.text(&["; ttl="]).signed(left_ms.div_euclid(1000));
+    }
+    head.end_line();
     head.raw(VIA);
     if exchange.site.as_ref().is_some_and(|site| site.config.x_cache) {
         head.field("X-Cache", x_cache(exchange.outcome));

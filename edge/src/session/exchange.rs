@@ -49,6 +49,8 @@ pub(super) struct Exchange {
     pub(super) site: Option<Arc<Site>>,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
+    /// Why the origin was asked, if it was (RFC 9211 §2.2).
+    pub(super) forward: &'static str,
     /// Why it ended otherwise than well; `-` when it did not.
     pub(super) reason: &'static str,
     /// Whether the object changed at its origin before any of it was sent, and was looked up again.
@@ -76,6 +78,7 @@ impl Default for Exchange {
             site: None,
             status: 0,
             outcome: Outcome::Local,
+            forward: "uri-miss",
             reason: "-",
             reopened: false,
             answered: false,

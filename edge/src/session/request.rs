@@ -205,6 +205,13 @@ impl Session {
             return None;
         }
         self.exchange.outcome = Outcome::Miss;
+        self.exchange.forward = match &found {
+            Some(found) if found.meta.is_unasked(context.now) => "request",
+            Some(_) => "stale",
+            // What lies there is the list of other variants.
+            None if context.cache.lookup(key).is_some() => "vary-miss",
+            None => "uri-miss",
+        };
         let want = Want::Open {
             key,
             range: first_range(head),

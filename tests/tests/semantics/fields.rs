@@ -1,0 +1,46 @@
+//! What the node says of itself (RFC 9211, RFC 9110 §7.6.3).
+
+use super::stage::Stage;
+
+#[test]
+fn every_answer_says_how_it_was_come_by() {
+    let stage = Stage::with(&["x_cache = true"]);
+    let stale = "200|Cache-Control: max-age=60|Age: 70|ETag: \"a\"";
+    let target = stage.target(&[stale, "304|Cache-Control: max-age=60", "cut"]);
+    let private = stage.target(&["200|Cache-Control: no-store"]);
+    let rows = [
+        (&target, "fwd=uri-miss", "MISS TCP_MISS"),
+        (&target, "fwd=stale; fwd-status=304", "HIT TCP_REFRESH_HIT"),
+        (&target, "hit", "HIT TCP_MEM_HIT"),
+        (&private, "fwd=uri-miss", "MISS TCP_MISS"),
+    ];
+    for (target, status, x_cache) in rows {
+        let head = stage.get(target, "").head;
+        let found = head.expect_field("cache-status");
+        assert!(found.starts_with("edge; ") && found.contains(status), "{found} {status}");
+        assert_eq!(head.expect_field("x-cache"), x_cache);
+        assert_eq!(head.expect_field("via"), "1.1 edge");
+        // RFC 9211 §2.2, §2.5: either a hit or forwarded; what was stored has a lifetime left.
+        assert!(found.contains("; hit") != found.contains("; fwd="), "{found}");
+        assert_eq!(found.contains("ttl="), target != &private, "{found}");
+    }
+    assert_eq!(stage.asked(&target)[0].field("via"), Some("1.1 edge"));
+}
+
+#[test]
+fn what_others_said_stays_in_front() {
+    let stage = Stage::start();
+    let target =
+        stage.target(&["200|Cache-Control: max-age=60|Via: 1.1 other|Cache-Status: other; hit"]);
+    for _ in 0..2 {
+        let head = stage.get(&target, "").head;
+        let all = |name: &str| -> Vec<String> {
+            let fields = head.fields.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            fields.map(|(_, value)| value.clone()).collect()
+        };
+        assert_eq!(all("via"), ["1.1 other", "1.1 edge"]);
+        let status = all("cache-status");
+        assert!(status[0] == "other; hit" && status[1].starts_with("edge; "), "{status:?}");
+        assert_eq!(head.field("x-cache"), None);
+    }
+}
