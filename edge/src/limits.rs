@@ -110,6 +110,8 @@ pub const PURGE_REGEX_MAX_BYTES: usize = 256 * 1024;
 pub const PURGE_PATTERNS_MAX: usize = 1_024;
 /// Tags kept of one object, bytes; one with more is meant by every purge of a tag.
 pub const TAGS_MAX_BYTES: usize = 16 * 1024;
+/// Bad records that one pass over a cache names; more are only counted.
+pub const BAD_RECORDS_SHOWN_MAX: usize = 1_000;
 /// Longest body of a request to the admin server, bytes.
 pub const ADMIN_BODY_MAX_BYTES: usize = 1024 * 1024;
 /// How long past its lifetime an object stands in for a failing origin when neither it nor its site

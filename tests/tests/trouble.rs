@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use edge_tests::node::run_edge;
 use edge_tests::{Content, MIB, Node, NodeConfig, Origin, Page, need};
 
 const LEN: u64 = 5 * MIB + 777;
@@ -196,4 +197,63 @@ fn of_several_volumes_the_good_ones_serve() {
     assert_eq!(origin.body_bytes(), before);
     assert_eq!(node.log_count("volume left out"), 2);
     assert_eq!(std::fs::read(&foreign).expect("left alone"), b"somebody's letters");
+}
+
+/// Flips a byte in the middle of a stored slice of `content`, found by what it holds.
+#[track_caller]
+fn rot(volume: &Path, content: Content) {
+    use std::os::unix::fs::FileExt;
+    let needle = content.bytes(MIB + 500_000..MIB + 500_064);
+    let bytes = std::fs::read(volume).expect("its volume");
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("stored");
+    let file = std::fs::File::options().write(true).open(volume).expect("its volume");
+    file.write_all_at(&[!bytes[at]], at as u64).expect("written");
+}
+
+#[test]
+fn verify_finds_rot_in_a_running_node_and_in_a_stopped_one() {
+    let origin = Origin::start();
+    let mut node = Node::start(NodeConfig::of(&origin.url()).volume_mib(64));
+    for n in 0..3 {
+        publish(&origin, n);
+        expect_whole(&node, n);
+    }
+    let admin = node.admin_addr().to_string();
+    let online = ["cache", "verify", "--admin", &admin];
+    let config = node.dir().join("edge.toml").to_string_lossy().into_owned();
+    let offline = ["cache", "verify", "--config", &config];
+    let verify = |node: &Node, args: &[&str]| {
+        let output = run_edge(node.dir(), args);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text)
+    };
+    let (code, text) = verify(&node, &online);
+    assert!(code == Some(0) && text.contains(": 0 bad"), "{code:?} {text}");
+    assert_eq!(verify(&node, &offline).0, Some(1), "a node runs on it");
+    rot(&node.volume(), Content::new(1, LEN));
+    let (code, text) = verify(&node, &online);
+    assert!(code == Some(1) && text.contains(": slice: checksum"), "{code:?} {text}");
+    (0..3).for_each(|n| expect_whole(&node, n));
+    assert_eq!(verify(&node, &online).0, Some(0), "dropped, and fetched again");
+
+    node.sigterm();
+    assert!(node.wait().success());
+    // What was dropped still lies there, and is told of.
+    let before = verify(&node, &offline).1.matches(": slice: checksum").count();
+    rot(&node.volume(), Content::new(2, LEN));
+    let (code, text) = verify(&node, &offline);
+    assert_eq!((code, text.matches(": slice: checksum").count()), (Some(1), before + 1), "{text}");
+}
+
+#[test]
+fn a_scrub_drops_rot_before_anybody_asks_for_it() {
+    let origin = Origin::start();
+    let config = NodeConfig::of(&origin.url()).volume_mib(64).cache("scrub = \"64MiB\"");
+    let node = Node::start(config);
+    publish(&origin, 1);
+    expect_whole(&node, 1);
+    rot(&node.volume(), Content::new(1, LEN));
+    node.wait_metric("edge_cache_corrupt_total", 1);
+    assert!(node.metric("edge_cache_scrubbed_bytes_total") > 0);
+    expect_whole(&node, 1);
 }

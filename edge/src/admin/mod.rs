@@ -7,6 +7,8 @@
 //! | `GET /status` | the node in JSON |
 //! | `POST /reload` | as SIGHUP; answers when it is done |
 //! | `POST /purge` | an order to purge in JSON; answers when it holds |
+//! | `POST /cache/verify` | looks through all that is stored; answers at once |
+//! | `GET /cache/verify` | how that goes, and what it found |
 //! | `GET /purges` | purges that are still looked at, in JSON |
 //!
 //! It knows nothing of the node but a [`View`] of it. Runs on a plain tokio runtime; nothing that
@@ -42,6 +44,13 @@ pub trait View: Send + Sync {
     /// # Errors
     /// Nothing was purged, or it may come back after a restart.
     fn purge(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal>;
+    /// Begins to look through all that is stored, unless that goes on already.
+    ///
+    /// # Errors
+    /// No thread for it.
+    fn verify(&self) -> Result<serde_json::Value, Refusal>;
+    /// How that goes, and what it found.
+    fn verified(&self) -> serde_json::Value;
     /// The purges that are still looked at.
     fn purges(&self) -> serde_json::Value;
 }

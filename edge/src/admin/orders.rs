@@ -21,6 +21,7 @@ pub(super) type Outcome = Result<Value, (StatusCode, String)>;
 pub(super) fn order_of(method: &Method, path: &str) -> Option<Order> {
     match (method, path) {
         (&Method::POST, "/purge") => Some(|view, order| view.purge(order)),
+        (&Method::POST, "/cache/verify") => Some(|view, _| view.verify()),
         _ => None,
     }
 }

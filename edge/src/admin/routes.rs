@@ -14,8 +14,7 @@ use crate::metrics::prometheus;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const PAGES: &str =
-    "GET /metrics\nGET /healthz\nGET /status\nPOST /reload\nPOST /purge\nGET /purges\n";
+const PAGES: &str = "GET /metrics\nGET /healthz\nGET /status\nPOST /reload\nPOST /purge\nGET /purges\nPOST /cache/verify\nGET /cache/verify\n";
 
 /// Which way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +53,9 @@ where
 fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/metrics" | "/healthz" | "/status" | "/purges" | "/" if !reads => not_allowed("GET, HEAD"),
+        "/metrics" | "/healthz" | "/status" | "/purges" | "/cache/verify" | "/" if !reads => {
+            not_allowed("GET, HEAD")
+        }
         "/metrics" => {
             let mut text = String::new();
             view.metrics(&mut text);
@@ -66,6 +67,7 @@ fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
         },
         "/status" => reply(StatusCode::OK, JSON, format!("{}\n", view.status())),
         "/purges" => reply(StatusCode::OK, JSON, format!("{}\n", view.purges())),
+        "/cache/verify" => reply(StatusCode::OK, JSON, format!("{}\n", view.verified())),
         "/purge" => not_allowed("POST"),
         "/" => reply(StatusCode::OK, TEXT, PAGES.to_owned()),
         "/reload" if *request.method() != Method::POST => not_allowed("POST"),

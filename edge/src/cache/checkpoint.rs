@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use super::bytes::{Reader, Writer};
 use super::error::StoreError;
 use super::index::{Entry, Index};
-use super::layout::{CHECKPOINT_ENTRY_BYTES, CHECKPOINT_REGION_BYTES};
+use super::layout::{CHECKPOINT_ENTRY_BYTES, CHECKPOINT_REGION_BYTES, NUMBER_MAX};
 use super::record::PAGE_BYTES;
 use super::volume::Volume;
 
@@ -250,6 +250,7 @@ fn read_head(volume: &Volume, area: u64) -> Option<Head> {
     let head = Head::decode(&bytes)?;
     let is_ours = head.volume_id == volume.volume_id
         && head.number % 2 == area
+        && head.number < NUMBER_MAX
         && head.regions == u64::from(volume.layout.regions)
         && head.entries <= entries_max(volume);
     is_ours.then_some(head)

@@ -36,6 +36,9 @@ const TABLE_AT: u64 = 2 * PAGE_BYTES;
 /// Largest volume: the index has 40 bits for a place, in units of 512 bytes.
 const VOLUME_MAX_BYTES: u64 = 1 << 49;
 
+/// No sequence or number on a disk is as large, so that counting on from it cannot overflow.
+pub(super) const NUMBER_MAX: u64 = 1 << 62;
+
 /// One region's entry in the table.
 pub(super) const TABLE_ENTRY_BYTES: u64 = 16;
 /// One region's and one entry's share of a checkpoint.
@@ -188,7 +191,8 @@ pub(super) fn encode_table_entry(sequence: u64, region: u32, volume_id: u64) -> 
 pub(super) fn decode_table_entry(bytes: &[u8], region: u32, volume_id: u64) -> Option<u64> {
     let mut from = Reader(bytes);
     let (sequence, crc) = (from.u64()?, from.u32()?);
-    (sequence != 0 && crc == table_crc(sequence, region, volume_id)).then_some(sequence)
+    let is_sane = (1..NUMBER_MAX).contains(&sequence);
+    (is_sane && crc == table_crc(sequence, region, volume_id)).then_some(sequence)
 }
 
 fn table_crc(sequence: u64, region: u32, volume_id: u64) -> u32 {

@@ -25,6 +25,8 @@ pub struct CacheMetrics {
     pub written_bytes: Counter,
     /// Checkpoints written.
     pub checkpoints: Counter,
+    /// Bytes read by passes over what is stored.
+    pub scrubbed_bytes: Counter,
     /// Purges ordered: rules, not objects.
     pub purges: Counter,
     /// Objects that a look-up found purged.

@@ -21,6 +21,7 @@ pub struct Cache {
     pub(super) disk: Arc<Disk>,
     pub(super) objects: Objects,
     loop_id: Box<str>,
+    scrub_bytes_per_s: u64,
 }
 
 /// What a reader finds at an offset.
@@ -53,7 +54,8 @@ impl Cache {
         let loop_id = format!("edge-{:016x}", loop_key.0[0]).into();
         let purges = Purges::of(&volumes);
         let disk = Arc::new(Disk { index, volumes, purges, metrics });
-        Ok(Arc::new(Cache { disk, objects, loop_id }))
+        let scrub_bytes_per_s = config.scrub_bytes_per_s;
+        Ok(Arc::new(Cache { disk, objects, loop_id, scrub_bytes_per_s }))
     }
 
     /// Secret of the keys.
@@ -79,6 +81,11 @@ impl Cache {
     /// Counters.
     pub fn metrics(&self) -> &CacheMetrics {
         &self.disk.metrics
+    }
+
+    /// How fast what is stored is to be looked through, bytes a second; zero: not at all.
+    pub fn scrub_bytes_per_s(&self) -> u64 {
+        self.scrub_bytes_per_s
     }
 
     /// How full each volume is.

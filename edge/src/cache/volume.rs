@@ -328,6 +328,23 @@ impl Volume {
         self.file.sync_data().map_err(|error| self.write_failed("sync", error))
     }
 
+    /// Regions that hold records, oldest first.
+    pub(super) fn used_regions(&self) -> Vec<u32> {
+        let lists = self.lists();
+        lists.sealed.iter().chain(&lists.open).copied().collect()
+    }
+
+    /// Holds a region that may be looked up in; with its bytes of records, and whether it is still
+    /// appended to. `None` when it is none any more.
+    pub(super) fn pin_used(self: &Arc<Self>, region: u32) -> Option<(Pin, u32, bool)> {
+        let lists = self.lists();
+        let is_open = lists.open == Some(region);
+        let used_bytes = *lists.used_bytes.get(region as usize)?;
+        // Under the lock: nobody reclaims it meanwhile.
+        let is_used = is_open || lists.sealed.contains(&region);
+        is_used.then(|| (Pin::new(self, region), used_bytes, is_open))
+    }
+
     /// The sequence of the oldest region that may hold records; `None` when all are empty.
     pub(super) fn oldest_sequence(&self) -> Option<u64> {
         let lists = self.lists();

@@ -34,6 +34,15 @@ pub enum CliError {
     /// The directory to serve could not be found out.
     #[error("the current directory is gone: {0}; change to another, or give --config")]
     Directory(io::Error),
+    /// A volume could not be looked at.
+    #[error(transparent)]
+    Store(#[from] crate::cache::StoreError),
+    /// What is stored is damaged.
+    #[error("{count} bad records; a running node drops them and fetches them again")]
+    Damaged {
+        /// How many.
+        count: u64,
+    },
     /// Standard output could not be written.
     #[error("write to standard output: {0}")]
     Output(io::Error),

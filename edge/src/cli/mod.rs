@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bans;
+pub mod cache;
 pub mod check;
 mod client;
 pub mod conns;
@@ -46,6 +47,7 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     Purge(purge::Args),
+    Cache(cache::Args),
     Conns(conns::Args),
     Drops(drops::Args),
     Bans(bans::Args),
@@ -86,6 +88,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Check(args) => check::run(args),
         Command::Status(args) => status::run(args),
         Command::Purge(args) => purge::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Conns(args) => Ok(conns::run(args)?),
         Command::Drops(args) => Ok(drops::run(args)?),
         Command::Bans(args) => Ok(bans::run(args)?),

@@ -35,8 +35,11 @@ pub(super) static CERTIFICATE: Table =
     Table { title: "[[certificate]]", name: "certificate", keys: &["cert", "key"] };
 pub(super) static ADMIN: Table =
     Table { title: "[admin]", name: "admin", keys: &["addr", "socket"] };
-pub(super) static CACHE: Table =
-    Table { title: "[cache]", name: "cache", keys: &["volumes", "ram", "slice", "checkpoint"] };
+pub(super) static CACHE: Table = Table {
+    title: "[cache]",
+    name: "cache",
+    keys: &["volumes", "ram", "slice", "checkpoint", "scrub"],
+};
 pub(super) static VOLUME: Table =
     Table { title: "cache.volumes", name: "cache.volumes", keys: &["path", "size"] };
 pub(super) static GUARD: Table = Table {

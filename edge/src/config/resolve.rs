@@ -15,6 +15,8 @@ const BACKLOG_DEFAULT: u32 = 4096;
 const DRAIN_TIMEOUT_MS: u64 = 60_000;
 const RAM_DEFAULT_BYTES: u64 = 256 << 20;
 const SLICE_DEFAULT_BYTES: u64 = 1 << 20;
+/// Slower, and a pass takes for ever.
+const SCRUB_MIN_BYTES: u64 = 64 << 10;
 const CHECKPOINT_DEFAULT_MS: u64 = 30_000;
 const DAY_MS: u64 = 86_400_000;
 /// Word that turns off what is on by default.
@@ -158,6 +160,11 @@ fn cache(section: &Section<'_>, directory: &Path) -> Cache {
             .entry("checkpoint")
             .and_then(|entry| entry.duration_ms(100..=DAY_MS))
             .unwrap_or(CHECKPOINT_DEFAULT_MS),
+        scrub_bytes_per_s: section
+            .entry("scrub")
+            .filter(|entry| !entry.is_word(OFF) && !entry.is_zero())
+            .and_then(|entry| entry.size_bytes(SCRUB_MIN_BYTES..=1 << 40))
+            .unwrap_or(0),
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Cache {
     pub slice_bytes: u64,
     /// Time between checkpoints of the index, ms.
     pub checkpoint_ms: u64,
+    /// How fast what is stored is looked through for damage, bytes a second; 0: not at all.
+    pub scrub_bytes_per_s: u64,
 }
 
 /// One entry of `cache.volumes`.

@@ -1,10 +1,11 @@
 //! What the plane does beside filling: writing the index to disk from time to time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::runtime;
 use crate::cache::Cache;
+use crate::cache::scrub::Scrub;
 
 /// Checkpoints every `period` for ever, on a thread that serves nobody.
 pub async fn checkpoints(cache: Arc<Cache>, period: Duration) {
@@ -12,6 +13,33 @@ pub async fn checkpoints(cache: Arc<Cache>, period: Duration) {
         tokio::time::sleep(period).await;
         let cache = cache.clone();
         runtime::off_thread(move || checkpoint(&cache)).await;
+    }
+}
+
+/// Bytes read at once, and the rest after a pass over everything.
+const SCRUB_STEP_BYTES: u64 = 1024 * 1024;
+const SCRUB_REST: Duration = Duration::from_secs(1);
+
+/// Looks through what is stored, at the pace that the configuration allows, again and again.
+pub async fn scrub(cache: Arc<Cache>) {
+    let bytes_per_s = cache.scrub_bytes_per_s();
+    if bytes_per_s == 0 {
+        return;
+    }
+    loop {
+        let pass = Arc::new(Mutex::new(Some(Scrub::new(cache.clone()))));
+        let step_bytes = SCRUB_STEP_BYTES.min(bytes_per_s);
+        while pass.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            let shared = pass.clone();
+            runtime::off_thread(move || {
+                let mut pass = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                pass.take_if(|scrub| !scrub.step(step_bytes));
+            })
+            .await;
+            tokio::time::sleep(Duration::from_secs_f64(step_bytes as f64 / bytes_per_s as f64))
+                .await;
+        }
+        tokio::time::sleep(SCRUB_REST).await;
     }
 }
 

@@ -61,6 +61,7 @@ pub async fn serve(plane: Arc<Plane>, index: usize, mailbox: Arc<Mailbox<Demand>
     };
     if index == 0 {
         runtime::spawn(background::checkpoints(plane.cache.clone(), plane.checkpoint));
+        runtime::spawn(background::scrub(plane.cache.clone()));
     }
     let drain = plane.drain.subscribe();
     let filler = Rc::new(Filler::new(plane));

@@ -6,6 +6,7 @@
 mod node;
 mod planes;
 mod purge;
+mod verify;
 mod view;
 
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::ServerError;
 use super::planes::{self, Fills, Workers};
+use super::verify::Verification;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::guard::Guard;
@@ -33,6 +34,7 @@ pub(super) struct Node {
     pub(super) fills: Fills,
     phase: Mutex<Phase>,
     pub(super) metrics: Metrics,
+    pub(super) verification: Verification,
 }
 
 impl Node {
@@ -71,6 +73,7 @@ impl Node {
             log,
             guard: Mutex::new(guard),
             metrics,
+            verification: Verification::default(),
             workers: Mutex::new(workers),
             fills,
             phase: Mutex::new(Phase::Serving),

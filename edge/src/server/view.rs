@@ -71,6 +71,14 @@ impl View for Node {
         self.carry_out_purge(order)
     }
 
+    fn verify(&self) -> Result<Value, Refusal> {
+        self.begin_verify()
+    }
+
+    fn verified(&self) -> Value {
+        self.verified_shown()
+    }
+
     fn purges(&self) -> Value {
         self.purges_shown()
     }
@@ -162,7 +170,7 @@ fn state(usage: &crate::cache::VolumeUsage) -> &'static str {
 
 type CounterField<T> = (&'static str, &'static str, fn(&T) -> &Counter);
 
-const CACHE_FIELDS: [CounterField<CacheMetrics>; 12] = [
+const CACHE_FIELDS: [CounterField<CacheMetrics>; 13] = [
     ("edge_cache_verified_total", "Records from before the start found whole at first use.", |m| {
         &m.verified
     }),
@@ -182,6 +190,9 @@ const CACHE_FIELDS: [CounterField<CacheMetrics>; 12] = [
         &m.written_bytes
     }),
     ("edge_cache_checkpoints_total", "Checkpoints written.", |m| &m.checkpoints),
+    ("edge_cache_scrubbed_bytes_total", "Bytes read by passes over what is stored.", |m| {
+        &m.scrubbed_bytes
+    }),
     ("edge_purges_total", "Purges ordered, each pattern for itself.", |m| &m.purges),
     ("edge_purged_objects_total", "Objects that a look-up found purged.", |m| &m.purged),
     ("edge_cache_no_room_total", "Slices not stored because every region was in use.", |m| {

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, Mode, OFlags, ResolveFlags};
@@ -96,6 +96,14 @@ pub fn zero_range(file: impl AsFd, offset: u64, len: u64) -> io::Result<()> {
         }
     }
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Opens the same file once more, for reading past the page cache (`O_DIRECT`): offsets, lengths and
+/// addresses must be multiples of the disk's block. Some file systems refuse.
+pub fn open_direct(file: impl AsFd) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 /// A file in memory alone; `name` shows in `/proc/PID/fd`.

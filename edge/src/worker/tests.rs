@@ -67,6 +67,7 @@ impl Rig {
             ram_bytes: 1 << 20,
             slice_bytes: 64 * 1024,
             checkpoint_ms: 60_000,
+            scrub_bytes_per_s: 0,
         });
         let cache = cache.unwrap();
         cache.insert(object(&cache), START);

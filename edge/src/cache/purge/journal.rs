@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::bytes::{Reader, Writer};
 use super::super::error::StoreError;
-use super::super::layout::Layout;
+use super::super::layout::{Layout, NUMBER_MAX};
 use super::super::record::PAGE_BYTES;
 use super::super::volume::Volume;
 use super::{Forgotten, Kept, Kind, Pattern, Rule};
@@ -129,7 +129,8 @@ fn read_area(bytes: &[u8], volume_id: u64) -> Option<Kept> {
     }
     let forgotten = Forgotten { any: from.u64()?, hard: from.u64()? };
     let covered = bytes.len() - from.0.len();
-    if from.u32()? != crc32c::crc32c(&bytes[..covered]) {
+    let is_sane = forgotten.any < NUMBER_MAX && forgotten.hard < NUMBER_MAX;
+    if from.u32()? != crc32c::crc32c(&bytes[..covered]) || !is_sane {
         return None;
     }
     let mut records = Reader(bytes.get(PAGE_BYTES as usize..)?);
@@ -151,6 +152,9 @@ fn read_record(from: &mut Reader<'_>, volume_id: u64) -> Option<Rule> {
     }
     let mut from = Reader(payload);
     let (sequence, unix_ms, region) = (from.u64()?, from.u64()?, from.u64()?);
+    if sequence >= NUMBER_MAX {
+        return None;
+    }
     let kind = Kind::of_number(from.u8()?)?;
     let soft = from.u8()? == 1;
     let (site, text) = (from.text()?.into(), from.text()?.into());

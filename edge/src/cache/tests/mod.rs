@@ -3,10 +3,12 @@
 mod damage;
 mod fills;
 mod histories;
+mod hostile;
 pub mod node;
 mod purges;
 mod reclaim;
 mod restart;
+mod scrubs;
 mod storms;
 mod trouble;
 

@@ -39,6 +39,7 @@ impl Node {
             ram_bytes: 1 << 20,
             slice_bytes: SLICE,
             checkpoint_ms: 1000,
+            scrub_bytes_per_s: 0,
         };
         let cache = Cache::open(&config).unwrap();
         Node { dir, config, cache }

@@ -122,6 +122,7 @@ impl Rig {
             ram_bytes: 1 << 20,
             slice_bytes: SLICE_MIN_BYTES,
             checkpoint_ms: 60_000,
+            scrub_bytes_per_s: 0,
         });
         let (cache, mailbox) = (cache.unwrap(), Arc::new(Mailbox::new(64).unwrap()));
         let plane = Plane::new(cache.clone(), 60_000);
