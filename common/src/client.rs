@@ -1,6 +1,6 @@
 //! Clients: what is kept of a source prefix, and where.
 
-/// Maps `proven` (by prefix) and `unproven` (by [`slot`]), value. Every field is written
+/// Maps `proven` (by prefix) and `unproven` (by [`slot`]), value. Counts and buckets are written
 /// atomically, from any CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,22 @@ pub struct Client {
     pub limited_reason: u64,
     /// When its last connection was established, ns.
     pub proven_ns: u64,
+    /// Connections it has established.
+    pub handshakes: u64,
+    /// Packets received from it, as far as its flows have been settled.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Segments sent to it on connections that have ended.
+    pub sent_segments: u64,
+    /// Bytes it acknowledged on them.
+    pub acked_bytes: u64,
+    /// Segments sent again on them.
+    pub retransmits: u64,
+    /// Smoothed round trip of the last one to end, 1/8 µs.
+    pub srtt_eighths_us: u64,
+    /// Always zero.
+    pub zero: u64,
 }
 
 impl Client {
@@ -69,7 +85,7 @@ const fn mix(mut value: u64) -> u64 {
     value ^ (value >> 33)
 }
 
-const _: () = assert!(size_of::<Client>() == 64);
+const _: () = assert!(size_of::<Client>() == 128);
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,10 @@ pub struct Conn {
     pub retransmits: u32,
     /// State of TCP as the kernel numbers it: 1 established, 7 closed.
     pub state: u32,
+    /// Segments sent, those sent again included.
+    pub sent_segments: u32,
+    /// Segments received.
+    pub received_segments: u32,
     /// Always zero.
     pub zero: u32,
 }
@@ -28,4 +32,4 @@ pub const STATE_ESTABLISHED: u32 = 1;
 /// `TCP_CLOSE`
 pub const STATE_CLOSED: u32 = 7;
 
-const _: () = assert!(size_of::<Conn>() == 48);
+const _: () = assert!(size_of::<Conn>() == 56);

@@ -33,20 +33,49 @@ impl FlowKey {
     };
 }
 
-/// Map `flows`, value. Every field is written atomically, from any CPU.
+/// Maps `flows` and `strangers`, value. Counts are written atomically, from any CPU.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Packets received and passed on.
     pub packets: u64,
     /// Their bytes, link-layer header included, frame check sequence not.
     pub bytes: u64,
+    /// Packets dropped that were known to be of this flow.
+    pub dropped_packets: u64,
+    /// Up to which count of `packets` its client's bucket has been charged.
+    pub paid_packets: u64,
+    /// Up to which count of `bytes`.
+    pub paid_bytes: u64,
+    /// How many of `packets` the client's count has.
+    pub settled_packets: u64,
+    /// How many of `bytes`.
+    pub settled_bytes: u64,
+    /// The rules that found nothing against it: what the map `epoch` held then. 0: none yet.
+    pub epoch: u64,
     /// When the first one came (`CLOCK_MONOTONIC`, to a tick), ns.
     pub first_ns: u64,
     /// When the last one came, ns.
     pub last_ns: u64,
     /// Every TCP flag seen, or-ed (bit 0 FIN, 1 SYN, 2 RST, 3 PSH, 4 ACK, 5 URG, 6 ECE, 7 CWR).
     pub tcp_flags: u64,
+}
+
+impl Flow {
+    /// The sum of two that were kept apart: the same addresses and ports, earlier and later.
+    pub const fn joined(&self, other: &Flow) -> Flow {
+        let first_ns = if self.first_ns < other.first_ns { self.first_ns } else { other.first_ns };
+        let last_ns = if self.last_ns > other.last_ns { self.last_ns } else { other.last_ns };
+        Flow {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+            dropped_packets: self.dropped_packets + other.dropped_packets,
+            first_ns,
+            last_ns,
+            tcp_flags: self.tcp_flags | other.tcp_flags,
+            ..*self
+        }
+    }
 }
 
 /// `a.b.c.d` as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
@@ -63,4 +92,4 @@ pub const fn is_mapped(address: &[u8; 16]) -> bool {
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40 && align_of::<FlowKey>() == 2);
-const _: () = assert!(size_of::<Flow>() == 40);
+const _: () = assert!(size_of::<Flow>() == 88);

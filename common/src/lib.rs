@@ -7,11 +7,14 @@
 
 mod client;
 mod conn;
+mod event;
 mod flow;
 mod list;
 #[cfg(feature = "user")]
 mod pod;
 mod ports;
+mod prime;
+pub mod range;
 mod rate;
 pub mod reason;
 mod settings;
@@ -20,20 +23,28 @@ mod total;
 
 pub use client::{Client, mask, prefix, slot};
 pub use conn::{Conn, STATE_CLOSED, STATE_ESTABLISHED};
+pub use event::Event;
 pub use flow::{Flow, FlowKey, is_mapped, mapped};
 pub use list::{Address4, Allow, Deny};
 pub use ports::Ports;
+pub use prime::{Budget, PrimeKey};
 pub use rate::Rate;
 pub use settings::{
-    EPHEMERAL_PORT_MIN, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, POLICY_DROP, POLICY_LIMIT,
-    POLICY_PASS, Settings,
+    COOKIE_PLAIN, EPHEMERAL_PORT_MIN, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, POLICY_DROP,
+    POLICY_LIMIT, POLICY_PASS, Settings,
 };
 pub use total::Total;
 
 /// Version of everything in this crate that lies in pinned maps.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 /// Flows accounted for when the configuration says nothing.
 pub const FLOWS_DEFAULT: u32 = 65_536;
+/// Flows of strangers for every so many of clients that are proven.
+pub const FLOWS_PER_STRANGER: u32 = 4;
+/// Listening addresses whose state is known.
+pub const LISTENERS_MAX: u32 = 1_024;
+/// Bytes of the ring of events.
+pub const EVENTS_BYTES: u32 = 256 << 10;
 /// Connections followed when the configuration says nothing.
 pub const CONNS_DEFAULT: u32 = 65_536;
 /// Clients kept apart when the configuration says nothing.

@@ -31,7 +31,7 @@ pub struct Allow {
     pub prefix_bits: u32,
 }
 
-/// Maps `deny4` and `deny6`, value.
+/// Maps `deny4` and `deny6` (networks), and `deny_hosts` (single addresses, as flows have them), value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deny {

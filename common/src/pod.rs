@@ -1,6 +1,8 @@
 //! `aya::Pod`: types that may be copied to and from the kernel byte by byte.
 
-use crate::{Address4, Allow, Client, Conn, Deny, Flow, FlowKey, Ports, Settings, Total};
+use crate::{
+    Address4, Allow, Budget, Client, Conn, Deny, Flow, FlowKey, Ports, PrimeKey, Settings, Total,
+};
 
 // SAFETY: this type and the others here are `repr(C)` integers and byte arrays, valid for every bit pattern, `'static`, and
 // without padding: the size of each is asserted to be the sum of its fields beside its definition.
@@ -23,3 +25,9 @@ unsafe impl aya::Pod for Client {}
 unsafe impl aya::Pod for Ports {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Conn {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Budget {}
+// SAFETY: as above.
+unsafe impl aya::Pod for PrimeKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for crate::range::Aim {}

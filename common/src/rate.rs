@@ -54,6 +54,12 @@ impl Rate {
         if next_ns - now_ns > self.tolerance_ns { None } else { Some(next_ns) }
     }
 
+    /// The limit of a bucket that is not to get less than half full.
+    #[inline(always)]
+    pub const fn half(&self) -> Rate {
+        Rate { cost: self.cost, tolerance_ns: self.tolerance_ns / 2 }
+    }
+
     /// Units a bucket would still admit at once, for people to see.
     pub const fn left(&self, bucket_ns: u64, now_ns: u64) -> u64 {
         if self.cost == 0 {

@@ -14,6 +14,9 @@ pub const UNREAD: u32 = 4;
 /// To a port on which nothing is dropped: the node's admin port, ssh.
 pub const EXEMPT: u32 = 5;
 
+/// A connection attempt over the budget of all strangers: answered with a cookie, in the stack's place.
+pub const SYN_COOKIE: u32 = 6;
+
 /// Reasons from here on drop.
 pub const FIRST_DROP: u32 = 8;
 /// On the deny list of the configuration.
@@ -49,17 +52,23 @@ pub const BYTE_RATE: u32 = 24;
 /// Its client holds too many connections.
 pub const CONNS: u32 = 25;
 
+/// A connection attempt over the budget of all strangers that cannot be answered with a cookie.
+pub const SYN_BUDGET: u32 = 26;
+/// Of no connection, and over the budget of all strangers.
+pub const STRAY: u32 = 27;
+
 /// Length of the table of totals; later reasons find room.
 pub const COUNT: u32 = 32;
 
 /// Every reason with its stable name.
-pub const NAMES: [(u32, &str); 21] = [
+pub const NAMES: [(u32, &str); 24] = [
     (PASSED, "passed"),
     (ALLOWED, "allowed"),
     (FRAGMENT, "fragment"),
     (NOT_IP, "not_ip"),
     (UNREAD, "unread"),
     (EXEMPT, "exempt"),
+    (SYN_COOKIE, "syn_cookie"),
     (CONFIG, "config"),
     (OPERATOR, "operator"),
     (ABUSE, "abuse"),
@@ -75,6 +84,8 @@ pub const NAMES: [(u32, &str); 21] = [
     (PACKET_RATE, "packet_rate"),
     (BYTE_RATE, "byte_rate"),
     (CONNS, "conns"),
+    (SYN_BUDGET, "syn_budget"),
+    (STRAY, "stray"),
 ];
 
 /// Whether packets with this reason are dropped in enforce mode.
@@ -105,7 +116,7 @@ pub fn parse(name: &str) -> Option<u32> {
     NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
 }
 
-const _: () = assert!(CONNS < COUNT, "the table of totals holds every reason");
+const _: () = assert!(STRAY < COUNT, "the table of totals holds every reason");
 
 #[cfg(test)]
 mod tests {

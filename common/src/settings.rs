@@ -18,6 +18,9 @@ pub const POLICY_LIMIT: u32 = 1;
 /// They are dropped.
 pub const POLICY_DROP: u32 = 2;
 
+/// An answer with a cookie offers a segment size and nothing else.
+pub const COOKIE_PLAIN: u32 = u32::MAX;
+
 /// Datagrams to ports from here on are answers to what this host asked; no policy touches them.
 /// The least of `net.ipv4.ip_local_port_range` as Linux comes.
 pub const EPHEMERAL_PORT_MIN: u16 = 32_768;
@@ -40,8 +43,9 @@ pub struct Settings {
     pub icmp: u32,
     /// Places of the map `unproven`.
     pub clients: u32,
-    /// Always zero.
-    pub zero: u32,
+    /// What an answer with a cookie offers: [`COOKIE_PLAIN`], else the window scale the kernel will
+    /// choose, with timestamps and selective acknowledgements.
+    pub cookie_scale: u32,
     /// Where unproven clients are kept, see [`crate::slot`].
     pub seed: u64,
     /// What of an IPv4 address is a client, as the address is kept in flows.
@@ -56,6 +60,12 @@ pub struct Settings {
     pub bytes: Rate,
     /// Live connections it may hold; 0: any number.
     pub conns_max: u64,
+    /// Handshakes that strangers may begin, on each CPU; above it they are answered with cookies.
+    pub handshakes: Rate,
+    /// Flows of strangers that may be entered into their table, on each CPU.
+    pub strangers: Rate,
+    /// Drops of each reason that are reported, on each CPU.
+    pub events: Rate,
 }
 
-const _: () = assert!(size_of::<Settings>() == 128);
+const _: () = assert!(size_of::<Settings>() == 176);

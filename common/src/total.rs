@@ -12,6 +12,8 @@ pub struct Total {
     pub dropped_packets: u64,
     /// Their bytes.
     pub dropped_bytes: u64,
+    /// Bucket of reports, ns.
+    pub event_ns: u64,
 }
 
-const _: () = assert!(size_of::<Total>() == 32);
+const _: () = assert!(size_of::<Total>() == 40);

@@ -13,7 +13,7 @@ use aya_ebpf::macros::btf_map;
 use aya_ebpf::programs::SockOpsContext;
 use edge_common::{CONNS_DEFAULT, Conn, FlowKey, STATE_CLOSED, STATE_ESTABLISHED, mapped};
 
-use crate::{clients, packet::TCP, settings};
+use crate::{clients, flows, packet::TCP, settings};
 
 const AF_INET: u32 = 2;
 
@@ -55,6 +55,7 @@ fn established(context: &SockOpsContext, key: &FlowKey, now_ns: u64) {
     let conn = Conn { opened_ns: now_ns, ..state(context, STATE_ESTABLISHED, now_ns) };
     if CONNS.insert(*key, conn, BPF_ANY.into()).is_ok() {
         clients::opened(key, now_ns);
+        flows::promote(key, now_ns);
     }
 }
 
@@ -63,7 +64,7 @@ fn changed(context: &SockOpsContext, key: &FlowKey, now: u32, now_ns: u64) {
     let Some(conn) = CONNS.get_ptr_mut(*key) else {
         // Pushed out by newer ones: what is known goes in again, unless it has ended.
         if now == STATE_CLOSED {
-            clients::closed(key);
+            clients::closed(key, &state(context, now, now_ns));
         } else {
             let _ = CONNS.insert(*key, state(context, now, now_ns), BPF_NOEXIST.into());
         }
@@ -76,7 +77,8 @@ fn changed(context: &SockOpsContext, key: &FlowKey, now: u32, now_ns: u64) {
         *conn = Conn { opened_ns, ..state(context, now, now_ns) };
     }
     if now == STATE_CLOSED {
-        clients::closed(key);
+        // SAFETY: as above.
+        clients::closed(key, unsafe { &*conn });
     }
 }
 
@@ -94,6 +96,8 @@ fn state(context: &SockOpsContext, state: u32, now_ns: u64) -> Conn {
             srtt_eighths_us: read_volatile(&raw const (*ops).srtt_us),
             retransmits: read_volatile(&raw const (*ops).total_retrans),
             state,
+            sent_segments: read_volatile(&raw const (*ops).segs_out),
+            received_segments: read_volatile(&raw const (*ops).segs_in),
             zero: 0,
         }
     }

@@ -38,8 +38,14 @@ impl<'a> Frame<'a> {
         }
         // SAFETY: `start..start + size_of::<T>()` was just found to lie within the frame, which
         // stays in place while the program runs; `Bytes` types have alignment 1 and no invalid
-        // values; nothing in this program writes to packets.
+        // values; nothing in this program writes to packets but what answers them, when all was read.
         Some(unsafe { &*(start as *const T) })
+    }
+
+    /// The same, to be written.
+    #[inline(always)]
+    pub fn to<T: Bytes>(&self, offset: usize) -> Option<*mut T> {
+        self.at::<T>(offset).map(|header| core::ptr::from_ref(header).cast_mut())
     }
 }
 
@@ -59,4 +65,12 @@ pub fn opaque(mut value: usize) -> usize {
     // SAFETY: moves a register to itself. (An empty template upsets the line information.)
     unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
     value
+}
+
+/// The same place, with contents unknown to the optimiser: what it wrote there is read again.
+#[inline(always)]
+pub fn forget<T>(mut place: *mut T) -> *mut T {
+    // SAFETY: moves a register to itself; by its options it may write any memory, but does not.
+    unsafe { asm!("{0} = {0}", inout(reg) place, options(nostack)) };
+    place
 }

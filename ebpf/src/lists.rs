@@ -1,6 +1,6 @@
 //! Allow and deny lists by source prefix. Allow goes first: nobody locks himself out.
 
-use aya_ebpf::btf_maps::{LpmTrie, lpm_trie::Key};
+use aya_ebpf::btf_maps::{HashMap, LpmTrie, lpm_trie::Key};
 use aya_ebpf::macros::btf_map;
 use edge_common::{ALLOW_MAX, Address4, Allow, DENY_MAX, Deny, reason};
 
@@ -19,6 +19,10 @@ static DENY4: LpmTrie<Address4, Deny, { DENY_MAX as usize }> = LpmTrie::new();
 #[btf_map(name = "deny6")]
 static DENY6: LpmTrie<[u8; 16], Deny, { DENY_MAX as usize }> = LpmTrie::new();
 
+/// Single addresses, most of what is ever banned: a look-up that does not grow with their number.
+#[btf_map(name = "deny_hosts")]
+static DENY_HOSTS: HashMap<[u8; 16], Deny, { DENY_MAX as usize }> = HashMap::new();
+
 /// Whether the packet's source is on the allow list.
 #[inline(always)]
 pub fn allows(packet: &Packet) -> bool {
@@ -32,6 +36,17 @@ pub fn allows(packet: &Packet) -> bool {
 /// Why the packet's source is denied, if it is; counts on the entry that decided.
 #[inline(always)]
 pub fn denies(packet: &Packet, bytes: u64, now_ns: u64) -> Option<u32> {
+    if packet.family == 0 {
+        return None;
+    }
+    if let Some(entry) = DENY_HOSTS.get_ptr(&packet.key.remote) {
+        // SAFETY: a whole, aligned value of the map; its counts are only changed atomically.
+        let entry = unsafe { &*entry };
+        if entry.holds(now_ns) {
+            count(entry, bytes);
+            return Some(reason::of_entry(entry.reason));
+        }
+    }
     match packet.family {
         4 => judge(&DENY4, address4(packet), 32, bytes, now_ns),
         6 => judge(&DENY6, packet.key.remote, 128, bytes, now_ns),

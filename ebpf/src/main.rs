@@ -8,13 +8,18 @@
 #![feature(asm_experimental_arch)]
 
 mod atomic;
+mod budget;
 mod clients;
 mod conns;
+mod cookies;
+mod events;
 mod flows;
 mod frame;
 mod lists;
 mod packet;
+mod reply;
 mod settings;
+mod strays;
 mod totals;
 mod verdict;
 
@@ -24,7 +29,7 @@ use aya_ebpf::macros::{sock_ops, xdp};
 use aya_ebpf::programs::{SockOpsContext, XdpContext};
 use edge_common::{MODE_ENFORCE, MODE_OFF, reason};
 
-use crate::{frame::Frame, packet::Packet};
+use crate::{frame::Frame, verdict::Input};
 
 /// Judges one packet.
 #[xdp]
@@ -35,19 +40,26 @@ pub fn edge(context: XdpContext) -> u32 {
     }
     let frame = Frame::new(&context);
     let bytes = frame.len();
-    let mut packet = Packet::EMPTY;
-    let shape = packet::parse(&frame, &mut packet);
+    let Some(packet) = packet::read(&frame) else { return XDP_PASS };
     // SAFETY: a helper without arguments, known to XDP programs since Linux 5.11.
     let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
 
-    let verdict = verdict::of(&packet, shape, bytes, now_ns, settings);
-    let drops = reason::drops(verdict) && settings.mode == MODE_ENFORCE;
-    totals::count(verdict, bytes, drops);
-    if drops {
+    let shape = packet.shape;
+    let input = Input { context: &context, packet, shape, bytes, now_ns, settings };
+    let flow = flows::known(&input);
+    let verdict = verdict::of(&input, flow);
+    let enforced = settings.mode == MODE_ENFORCE;
+    let drops = reason::drops(verdict);
+    totals::count(&input, verdict, drops && enforced);
+    if drops && enforced {
+        flows::dropped(flow);
         return XDP_DROP;
     }
+    if verdict == reason::SYN_COOKIE && enforced {
+        return cookies::answer(&context, packet, now_ns, settings.cookie_scale);
+    }
     if shape == reason::PASSED || shape == reason::FRAGMENT {
-        flows::account(&packet, bytes, now_ns);
+        flows::account(&input, flow);
     }
     XDP_PASS
 }

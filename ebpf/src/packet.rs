@@ -1,8 +1,10 @@
 //! Frame → five-tuple. Ethernet, up to two VLAN tags, IPv4, IPv6 with extension headers, TCP, UDP.
 
+use aya_ebpf::btf_maps::PerCpuArray;
+use aya_ebpf::macros::btf_map;
 use edge_common::{FlowKey, mapped, reason, tcp};
 
-use crate::frame::{Bytes, Frame, opaque};
+use crate::frame::{Bytes, Frame, forget, opaque};
 
 /// What is known of a packet. As much is filled in as could be read: a packet that breaks off
 /// after its addresses is still judged by them.
@@ -17,11 +19,25 @@ pub struct Packet {
     pub fragment: u32,
     /// 1: an ICMP echo request.
     pub echo: u32,
+    /// Where the IP header begins, bytes from the start of the frame.
+    pub ip_at: usize,
+    /// Where its payload does, if that is TCP.
+    pub tcp_at: usize,
+    /// What [`parse`] said.
+    pub shape: u32,
 }
 
 impl Packet {
-    pub const EMPTY: Packet =
-        Packet { key: FlowKey::EMPTY, family: 0, tcp_flags: 0, fragment: 0, echo: 0 };
+    const EMPTY: Packet = Packet {
+        key: FlowKey::EMPTY,
+        family: 0,
+        tcp_flags: 0,
+        fragment: 0,
+        echo: 0,
+        ip_at: 0,
+        tcp_at: 0,
+        shape: 0,
+    };
 }
 
 const ETHERNET_BYTES: usize = 14;
@@ -45,29 +61,29 @@ const MOBILITY: u8 = 135;
 
 /// RFC 791 §3.1, without options.
 #[repr(C)]
-struct Ipv4 {
-    version_and_length: u8,
-    _service: u8,
-    total_bytes: [u8; 2],
-    _id: [u8; 2],
-    fragment: [u8; 2],
-    _ttl: u8,
-    protocol: u8,
-    _checksum: [u8; 2],
-    source: [u8; 4],
-    destination: [u8; 4],
+pub struct Ipv4 {
+    pub version_and_length: u8,
+    pub service: u8,
+    pub total_bytes: [u8; 2],
+    pub id: [u8; 2],
+    pub fragment: [u8; 2],
+    pub ttl: u8,
+    pub protocol: u8,
+    pub checksum: [u8; 2],
+    pub source: [u8; 4],
+    pub destination: [u8; 4],
 }
 
 /// RFC 8200 §3.
 #[repr(C)]
-struct Ipv6 {
-    version_and_class: u8,
-    _flow: [u8; 3],
-    payload_bytes: [u8; 2],
-    next_header: u8,
-    _hops: u8,
-    source: [u8; 16],
-    destination: [u8; 16],
+pub struct Ipv6 {
+    pub version_and_class: u8,
+    pub flow: [u8; 3],
+    pub payload_bytes: [u8; 2],
+    pub next_header: u8,
+    pub hops: u8,
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
 }
 
 // SAFETY: bytes and byte arrays only.
@@ -75,10 +91,29 @@ unsafe impl Bytes for Ipv4 {}
 // SAFETY: as above.
 unsafe impl Bytes for Ipv6 {}
 
+/// The packet that this CPU is at.
+#[btf_map(name = "packets")]
+static PACKETS: PerCpuArray<Packet, 1> = PerCpuArray::new();
+
+/// Reads a packet.
+///
+/// What was read lies in a map, and is read anew from there: the verifier then forgets by which of the
+/// many ways through the headers it came to be, and looks at all that follows once.
+#[inline(always)]
+pub fn read(frame: &Frame) -> Option<&'static Packet> {
+    let place = PACKETS.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own value; XDP programs do not interrupt each other on one CPU.
+    unsafe {
+        *place = Packet::EMPTY;
+        (*place).shape = parse(frame, &mut *place);
+        Some(&*forget(place))
+    }
+}
+
 /// Fills `packet` and says what shape it has: [`reason::PASSED`] when it was read to its ports,
 /// else `FRAGMENT`, `NOT_IP`, `UNREAD`, `MALFORMED` or `TCP_FLAGS`.
 #[inline(always)]
-pub fn parse(frame: &Frame, packet: &mut Packet) -> u32 {
+fn parse(frame: &Frame, packet: &mut Packet) -> u32 {
     let Some(mut kind) = frame.at::<[u8; 2]>(ETHERNET_BYTES - 2) else {
         return reason::MALFORMED;
     };
@@ -93,6 +128,7 @@ pub fn parse(frame: &Frame, packet: &mut Packet) -> u32 {
         kind = inner;
         offset += 4;
     }
+    packet.ip_at = offset;
     match *kind {
         IPV4 => ipv4(frame, offset, packet),
         IPV6 => ipv6(frame, offset, packet),
@@ -207,6 +243,7 @@ fn transport(frame: &Frame, protocol: u8, at: usize, end: usize, packet: &mut Pa
         let Some(&[length, flags]) = frame.at::<[u8; 2]>(at + 12) else {
             return reason::MALFORMED;
         };
+        packet.tcp_at = at;
         packet.tcp_flags = flags.into();
         let header_bytes = usize::from(length >> 4) * 4;
         if header_bytes < 20 || at + header_bytes > end {

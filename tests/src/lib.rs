@@ -15,6 +15,8 @@
 //! | `EDGE_TEST_KEEP=1` | directories of nodes are left behind |
 #![forbid(unsafe_code)]
 
+pub mod range;
+
 pub mod client;
 pub mod content;
 pub mod fuzz;

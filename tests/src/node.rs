@@ -15,6 +15,8 @@ use crate::node_config::NodeConfig;
 use crate::process::{Process, eventually};
 use crate::sample::Sample;
 
+mod guarded;
+
 const TAIL_LINES: usize = 60;
 
 /// A running node; killed when dropped.
@@ -215,6 +217,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        guarded::check(self.dir.path());
         if std::thread::panicking() {
             let status = match self.process.is_running() {
                 true => "was running".to_owned(),
@@ -243,6 +246,7 @@ fn config_path(dir: &Path) -> PathBuf {
 }
 
 fn write_config(dir: &Path, text: &str) {
+    let text = guarded::text(text.to_owned(), dir);
     std::fs::write(config_path(dir), text).expect("write edge.toml");
 }
 

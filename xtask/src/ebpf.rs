@@ -46,7 +46,9 @@ fn compile(toolchain: &Toolchain) -> Result<PathBuf> {
     println!("kernel program with {}, {}", toolchain.compiler, sh::short(&toolchain.linker));
     sh::run(&mut cargo)?;
     let object = sh::target().join("bpf/edge.bpf.o");
-    copy_if_changed(&target.join("bpfel-unknown-none/release/edge-ebpf"), &object)?;
+    let built = target.join("bpfel-unknown-none/release");
+    copy_if_changed(&built.join("edge-ebpf"), &object)?;
+    copy_if_changed(&built.join("range"), &sh::target().join("bpf/range.bpf.o"))?;
     Ok(object)
 }
 

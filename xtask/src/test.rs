@@ -23,6 +23,7 @@ pub const TOOLS: [(&str, &str); 9] = [
 pub fn test(install: bool, filters: &[String]) -> Result<()> {
     let mut stages = Stages::default();
     stages.stage("install", || Ok(tools(install)));
+    stages.stage("scapy", || Ok(scapy(install)));
     stages.stage("ebpf", || kernel_program(install));
     if filters.is_empty() {
         stages.stage("fmt", || checked(&format, "fmt", "rustfmt", install));
@@ -50,6 +51,31 @@ fn tools(install: bool) -> Verdict {
     match still.is_empty() {
         true => Verdict::Passed,
         false => Verdict::Skipped(format!("tests that need them will skip: {}", still.join(" "))),
+    }
+}
+
+/// An independent maker of packets, in an environment of its own.
+fn scapy(install: bool) -> Verdict {
+    let home = sh::target().join("scapy");
+    let python = home.join("bin/python3");
+    let works = || {
+        let mut command = std::process::Command::new(&python);
+        sh::read(command.args(["-c", "import scapy"])).is_ok()
+    };
+    if install && !works() {
+        let venv =
+            || sh::run(std::process::Command::new("python3").args(["-m", "venv"]).arg(&home));
+        let made = venv().or_else(|_| apt::install(&["python3-venv"]).and_then(|()| venv()));
+        let mut pip = std::process::Command::new(&python);
+        let installed =
+            made.and_then(|()| sh::run(pip.args(["-m", "pip", "-q", "install", "scapy"])));
+        if let Err(error) = installed {
+            println!("{error:#}");
+        }
+    }
+    match works() {
+        true => Verdict::Passed,
+        false => Verdict::Skipped("crafted packets are not run: no scapy".to_owned()),
     }
 }
 

@@ -13,6 +13,8 @@ const PIN_DIR_DEFAULT: &str = "/sys/fs/bpf/edge";
 const SSH_PORT: u16 = 22;
 /// A thousand people behind one address may open a page at once.
 const SYN_DEFAULT: GuardLimit = GuardLimit { per_s: 2_000, burst: 10_000 };
+/// More strangers than a busy host meets in a second; what is above it is still answered.
+const SYN_BUDGET_DEFAULT: GuardLimit = GuardLimit { per_s: 10_000, burst: 20_000 };
 /// What acknowledges 10 Gbit/s, and more.
 const PACKETS_DEFAULT: GuardLimit = GuardLimit { per_s: 1_000_000, burst: 1_000_000 };
 const BYTES_DEFAULT: GuardLimit = GuardLimit { per_s: 256 << 20, burst: 512 << 20 };
@@ -76,6 +78,7 @@ fn rules(section: &Section<'_>, listen: &[Listen], admin: &Admin) -> GuardRules 
         exempt_ports: exempt_ports(section, admin),
         prefix_v4: bits("prefix_v4", 32, 8..=32),
         prefix_v6: bits("prefix_v6", 64, 16..=128),
+        syn_budget: limit(section, "syn_budget", "syn_budget_burst", SYN_BUDGET_DEFAULT),
         syn: limit(section, "syn_rate", "syn_burst", SYN_DEFAULT),
         packets: limit(section, "packet_rate", "packet_burst", PACKETS_DEFAULT),
         bytes: limit_bytes(section),

@@ -53,6 +53,8 @@ pub(super) static GUARD: Table = Table {
         "exempt_ports",
         "syn_rate",
         "syn_burst",
+        "syn_budget",
+        "syn_budget_burst",
         "packet_rate",
         "packet_burst",
         "byte_rate",

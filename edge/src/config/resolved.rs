@@ -133,6 +133,9 @@ pub struct GuardRules {
     pub prefix_v4: u8,
     /// Length of the IPv6 prefix that is one client, bits.
     pub prefix_v6: u8,
+    /// Connection attempts of all clients that have not proven themselves; above it they are
+    /// answered with cookies.
+    pub syn_budget: GuardLimit,
     /// Connection attempts of a client.
     pub syn: GuardLimit,
     /// Its packets.

@@ -19,6 +19,8 @@ use crate::sys::monotonic::monotonic_ns;
 pub struct Maps {
     flows: HashMap<MapData, FlowKey, Flow>,
     flows_max: u32,
+    strangers: HashMap<MapData, FlowKey, Flow>,
+    epoch: Array<MapData, u64>,
     conns: HashMap<MapData, FlowKey, Conn>,
     proven: HashMap<MapData, [u8; 16], Client>,
     pub(super) allow: List<Allow>,
@@ -43,8 +45,10 @@ impl Maps {
                 .map_err(failed)?
                 .max_entries(),
             flows,
+            strangers: pins::open(dir, "strangers")?.try_into().map_err(failed)?,
+            epoch: pins::open(dir, "epoch")?.try_into().map_err(failed)?,
             allow: List::open(dir, "allow", ALLOW_MAX)?,
-            deny: List::open(dir, "deny", DENY_MAX)?,
+            deny: List::open(dir, "deny", DENY_MAX)?.with_hosts(dir, "deny_hosts")?,
             totals,
             conns: pins::open(dir, "conns")?.try_into().map_err(failed)?,
             proven: pins::open(dir, "proven")?.try_into().map_err(failed)?,
@@ -54,14 +58,21 @@ impl Maps {
         })
     }
 
-    /// Every flow, in no order. Flows may come and go meanwhile.
+    /// Every flow, connections' and strangers', in no order. Flows may come and go meanwhile.
     pub fn flows(&self) -> Result<Vec<FlowRow>, GuardError> {
         let now_ns = monotonic_ns();
         let mut flows = Table::new();
         // A walk overtaken by an eviction starts anew: the map's size bounds it, twice over.
-        for flow in self.flows.iter().take(self.flows_max as usize * 2) {
-            let (key, flow) = flow.map_err(|error| GuardError::bpf("read flows", error))?;
-            flows.insert(key, flow);
+        for map in [&self.strangers, &self.flows] {
+            for flow in map.iter().take(self.flows_max as usize * 2) {
+                let (key, flow) = flow.map_err(|error| GuardError::bpf("read flows", error))?;
+                let both: &mut Flow = flows.entry(key).or_default();
+                // A connection that begins anew is a stranger's first.
+                *both = match both.packets {
+                    0 => flow,
+                    _ => both.joined(&flow),
+                };
+            }
         }
         Ok(flows.iter().map(|(key, flow)| FlowRow::new(key, flow, now_ns)).collect())
     }
@@ -131,7 +142,8 @@ impl Maps {
             let lasting_ns = lasting.as_nanos().min(u64::MAX.into()) as u64;
             monotonic_ns().saturating_add(lasting_ns)
         });
-        self.insert_deny(prefix, reason::of_entry(reason), until_ns)
+        self.insert_deny(prefix, reason::of_entry(reason), until_ns)?;
+        self.touch()
     }
 
     /// Ends a ban. [`GuardError::NotBanned`] when there is none of exactly this prefix.
@@ -180,6 +192,13 @@ impl Maps {
     pub fn set_mode(&mut self, mode: GuardMode) -> Result<(), GuardError> {
         let settings = self.settings()?;
         self.set_settings(Settings { mode: rules::mode_number(mode), ..settings })
+    }
+
+    /// Has flows that passed the rules before be looked at again.
+    pub(super) fn touch(&mut self) -> Result<(), GuardError> {
+        // The time: two processes at once must not agree on a number. An odd one is never a new flow's.
+        let set = self.epoch.set(0, monotonic_ns() | 1, 0);
+        set.map_err(|error| GuardError::bpf("write epoch", error))
     }
 
     pub(super) fn settings(&self) -> Result<Settings, GuardError> {

@@ -13,6 +13,7 @@
 //! The maps stay pinned when the node ends, so bans hold across restarts; the program is detached.
 
 mod error;
+mod events;
 mod list;
 mod maps;
 mod note;
@@ -25,6 +26,7 @@ mod rules;
 mod why;
 
 pub use error::GuardError;
+pub use events::EventRow;
 pub use maps::Maps;
 pub use note::GuardNote;
 pub use prefix::{Prefix, PrefixError};
@@ -46,6 +48,7 @@ struct Running {
     // Dropped first: a program without its maps' keeper must not judge packets.
     attached: Vec<Attached>,
     _following: Option<Following>,
+    events: Option<events::Events>,
     program: Program,
     maps: Maps,
 }
@@ -99,7 +102,14 @@ impl Guard {
 
     /// Removes bans that have ended; how many. To be called every now and then.
     pub fn sweep(&mut self) -> Result<usize, GuardError> {
+        self.events().iter().for_each(EventRow::log);
         self.running.as_mut().map_or(Ok(0), |running| running.maps.sweep())
+    }
+
+    /// Packets that were dropped, or would have been, since the last call: a few of each reason.
+    pub fn events(&mut self) -> Vec<EventRow> {
+        let events = self.running.as_mut().and_then(|running| running.events.as_mut());
+        events.map(events::Events::take).unwrap_or_default()
     }
 
     /// For the status page.
@@ -125,7 +135,8 @@ impl Running {
         let following = program.follow_conns();
         let following =
             following.map_err(|error| notes.push(GuardNote::NotFollowing { error })).ok();
-        Ok(Running { attached: Vec::new(), _following: following, program, maps })
+        let events = program.events();
+        Ok(Running { attached: Vec::new(), _following: following, events, program, maps })
     }
 
     fn follow(&mut self, config: &config::Guard, notes: &mut Vec<GuardNote>) {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use aya::maps::{Array, Map, MapData, MapInfo, MapType};
 use edge_common::{
-    ALLOW_MAX, Address4, Allow, Client, Conn, DENY_MAX, Deny, Flow, FlowKey, LAYOUT, Ports,
-    Settings, Total, reason,
+    ALLOW_MAX, Address4, Allow, Budget, Client, Conn, DENY_MAX, Deny, FLOWS_PER_STRANGER, Flow,
+    FlowKey, LAYOUT, LISTENERS_MAX, Ports, PrimeKey, Settings, Total, reason,
 };
 
 use super::{GuardError, GuardNote};
@@ -42,10 +42,15 @@ impl Sizes {
     pub fn of(config: &config::Guard) -> Sizes {
         Sizes { flows: config.flows.max(1), clients: config.clients.max(1) }
     }
+
+    /// Flows of strangers.
+    pub fn strangers(self) -> u32 {
+        self.flows.div_ceil(FLOWS_PER_STRANGER)
+    }
 }
 
 /// Every map.
-pub(super) fn shapes(sizes: Sizes) -> [Shape; 11] {
+pub(super) fn shapes(sizes: Sizes) -> [Shape; 16] {
     let shape = |name, kind, key_bytes, value_bytes, max_entries| Shape {
         name,
         kind,
@@ -58,14 +63,25 @@ pub(super) fn shapes(sizes: Sizes) -> [Shape; 11] {
     };
     [
         shape("flows", MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), sizes.flows),
+        shape(
+            "strangers",
+            MapType::LruHash,
+            size_of::<FlowKey>(),
+            size_of::<Flow>(),
+            sizes.strangers(),
+        ),
         trie("allow4", size_of::<Address4>(), size_of::<Allow>(), ALLOW_MAX),
         trie("allow6", 16, size_of::<Allow>(), ALLOW_MAX),
         trie("deny4", size_of::<Address4>(), size_of::<Deny>(), DENY_MAX),
         trie("deny6", 16, size_of::<Deny>(), DENY_MAX),
+        shape("deny_hosts", MapType::Hash, 16, size_of::<Deny>(), DENY_MAX),
         shape("totals", MapType::PerCpuArray, 4, size_of::<Total>(), reason::COUNT),
         shape("conns", MapType::LruHash, size_of::<FlowKey>(), size_of::<Conn>(), sizes.flows),
         shape("proven", MapType::LruHash, 16, size_of::<Client>(), sizes.clients),
         shape("unproven", MapType::Array, 4, size_of::<Client>(), sizes.clients),
+        shape("primed", MapType::LruHash, size_of::<PrimeKey>(), 8, LISTENERS_MAX),
+        shape("budgets", MapType::PerCpuArray, 4, size_of::<Budget>(), 1),
+        shape("epoch", MapType::Array, 4, 8, 1),
         shape("ports", MapType::Array, 4, size_of::<Ports>(), 1),
         shape("settings", MapType::Array, 4, size_of::<Settings>(), 1),
     ]

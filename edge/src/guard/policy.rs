@@ -40,7 +40,7 @@ pub(super) fn reconcile(
             maps.allow.remove(*prefix)?;
         }
     }
-    Ok(())
+    maps.touch()
 }
 
 fn prefixes(list: &'static str, texts: &[String], notes: &mut Vec<GuardNote>) -> BTreeSet<Prefix> {

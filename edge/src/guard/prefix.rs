@@ -77,6 +77,11 @@ impl Prefix {
         address.is_ipv4() == self.address.is_ipv4() && Prefix::network(address, self.bits) == *self
     }
 
+    /// Whether it is a single address.
+    pub fn is_host(&self) -> bool {
+        self.bits == address_bits(self.address)
+    }
+
     /// Its first address.
     pub fn address(&self) -> IpAddr {
         self.address

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use aya::maps::RingBuf;
 use aya::programs::sock_ops::SockOpsLink;
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{CgroupAttachMode, ProgramError, SockOps, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
+use super::events::Events;
 use super::{GuardError, GuardNote, error, pins};
 use crate::config;
 use crate::sys::cgroup;
@@ -76,6 +78,8 @@ pub enum Action {
     Drop,
     /// Given to the stack.
     Pass,
+    /// Answered: sent back where it came from.
+    Answer,
     /// A number this program never returns.
     Other(u32),
 }
@@ -94,6 +98,7 @@ impl Program {
 
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("flows", sizes.flows);
+        loader.map_max_entries("strangers", sizes.strangers());
         loader.map_max_entries("conns", sizes.flows);
         loader.map_max_entries("unproven", sizes.clients);
         loader.map_max_entries("proven", sizes.clients);
@@ -137,6 +142,19 @@ impl Program {
         Ok(Following { _link: link.map_err(failed)? })
     }
 
+    /// The kernel's number of the program that judges packets.
+    pub fn id(&self) -> Result<u32, GuardError> {
+        let failed = |error| GuardError::bpf("look at the kernel program", error);
+        let program = self.ebpf.program("edge").ok_or(ProgramError::NotLoaded).map_err(failed)?;
+        Ok(program.info().map_err(failed)?.id())
+    }
+
+    /// The reading end of the program's reports; once.
+    pub(super) fn events(&mut self) -> Option<Events> {
+        let ring = self.ebpf.take_map("events")?;
+        RingBuf::try_from(ring).ok().map(Events::new)
+    }
+
     /// Judges one frame `times` times without a network (`BPF_PROG_TEST_RUN`); maps are written as
     /// ever. Frames shorter than 14 bytes are refused by the kernel.
     pub fn test_run(&mut self, frame: &[u8], times: u32) -> Result<Action, GuardError> {
@@ -147,6 +165,7 @@ impl Program {
         Ok(match result.return_value {
             1 => Action::Drop,
             2 => Action::Pass,
+            3 => Action::Answer,
             other => Action::Other(other),
         })
     }

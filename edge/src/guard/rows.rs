@@ -154,7 +154,7 @@ impl TotalRow {
     }
 }
 
-fn address(bytes: [u8; 16]) -> IpAddr {
+pub(super) fn address(bytes: [u8; 16]) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
 }
 
@@ -174,6 +174,7 @@ mod tests {
             first_ns: 1_000_000,
             last_ns: 9_000_000,
             tcp_flags: 0x12,
+            ..Flow::default()
         };
         let row = FlowRow::new(&key, &flow, 8_000_000);
         assert_eq!(row.remote.to_string(), "192.0.2.7:40000");
@@ -193,7 +194,13 @@ mod tests {
 
     #[test]
     fn totals_are_summed_over_cpus() {
-        let cpu = Total { packets: 1, bytes: 60, dropped_packets: 1, dropped_bytes: 60 };
+        let cpu = Total {
+            packets: 1,
+            bytes: 60,
+            dropped_packets: 1,
+            dropped_bytes: 60,
+            ..Total::default()
+        };
         let row = TotalRow::new(reason::CONFIG, &[cpu, Total::default(), cpu]);
         assert_eq!((row.reason, row.drops), ("config", true));
         assert_eq!((row.packets, row.bytes), (2, 120));

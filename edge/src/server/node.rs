@@ -49,7 +49,7 @@ impl Node {
             source,
         })?;
         let cache = Cache::open(&config.cache)?;
-        let (guard, notes) = Guard::start(&config.guard);
+        let (guard, notes) = Guard::start(&config.guard.serving(Vec::as_slice(&addresses)));
         report(&notes);
         let sites = Sites::new(&config.sites, config.server.workers, None);
         let sites = Arc::new(ArcSwap::from_pointee(sites));

@@ -4,9 +4,12 @@
 mod bpffs;
 mod capture;
 mod conns;
+mod events;
+mod floods;
 mod frames;
 mod limits;
 mod netns;
 mod pins;
+mod scapy;
 mod veth;
 mod xdp_table;

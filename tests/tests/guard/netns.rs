@@ -51,6 +51,26 @@ impl Host {
         })
     }
 
+    /// Sets `net.ipv4.NAME` of this namespace.
+    pub fn sysctl(&self, name: &str, value: u8) {
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        self.run(|| std::fs::write(&path, value.to_string()).expect("a sysctl"));
+    }
+
+    /// The kernel's number of an interface.
+    pub fn index(&self, interface: &str) -> u32 {
+        let shown = self.ip(&["-o", "link", "show", interface]).expect("the interface");
+        shown.split(':').next().expect("a number").parse().expect("a number")
+    }
+
+    /// The hardware address of an interface.
+    pub fn hardware(&self, interface: &str) -> [u8; 6] {
+        let shown = self.ip(&["-o", "link", "show", interface]).expect("the interface");
+        let (_, rest) = shown.split_once("link/ether ").expect("an address");
+        let mut bytes = rest[..17].split(':').map(|hex| u8::from_str_radix(hex, 16));
+        std::array::from_fn(|_| bytes.next().expect("six bytes").expect("a byte"))
+    }
+
     /// `ip` within this namespace; its output.
     pub fn ip(&self, args: &[&str]) -> Result<String, String> {
         ip(&[&["-n", self.name.as_str()], args].concat())

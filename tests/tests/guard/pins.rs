@@ -50,9 +50,10 @@ fn bans_and_flows_hold_across_restarts() {
     // Another size: the tables sized by it go, with a word about it; the bans stay.
     let (_program, notes) = load(&config::Guard { flows: 2048, ..config }).unwrap();
     let notes: Vec<String> = notes.iter().map(GuardNote::to_string).collect();
-    let replaced = ["flows", "conns"].map(|map| {
+    let sizes = [("flows", 1024, 2048), ("strangers", 256, 512), ("conns", 1024, 2048)];
+    let replaced = sizes.map(|(map, got, needed)| {
         format!(
-            "guard map {map} was replaced by an empty one: it has 1024 entries, 2048 are needed"
+            "guard map {map} was replaced by an empty one: it has {got} entries, {needed} are needed"
         )
     });
     assert_eq!(notes, replaced);
@@ -82,7 +83,7 @@ fn maps_of_another_layout_are_not_read_and_replaced_at_the_next_start() {
     assert!(matches!(error, GuardError::Layout { got: 99, .. }), "{error}");
 
     let (_program, notes) = load(&bpffs.config()).unwrap();
-    assert_eq!(notes.len(), 11, "{notes:?}");
+    assert_eq!(notes.len(), 16, "{notes:?}");
     assert_eq!(banned(&Maps::open(&bpffs.pin_dir()).unwrap()), [""; 0]);
 }
 
@@ -178,15 +179,28 @@ fn an_ended_ban_does_not_open_the_network_around_it_and_is_swept() {
 }
 
 #[test]
-fn bpftool_prints_the_fields_by_name() {
+fn bpftool_prints_every_map_and_the_fields_by_name() {
     let Some(bpffs) = Bpffs::mount() else { return };
     let Some((mut program, _)) = load(&bpffs.config()) else { return };
     program.test_run(&frame4(&ipv4(TCP, 0, &tcp(2))), 1).unwrap();
     let mut maps = Maps::open(&bpffs.pin_dir()).unwrap();
     maps.ban(prefix("203.0.113.9"), reason::OPERATOR, None).unwrap();
+    maps.ban(prefix("198.18.0.0/15"), reason::OPERATOR, None).unwrap();
+    for pin in std::fs::read_dir(bpffs.pin_dir()).unwrap() {
+        let path = pin.unwrap().path();
+        let dump = Command::new("bpftool").args(["map", "dump", "pinned"]).arg(&path).output();
+        let Ok(dump) = dump else { break };
+        assert!(dump.status.success(), "{}: {dump:?}", path.display());
+    }
     for (map, fields) in [
-        ("flows", &["remote_port", "local_port", "protocol", "packets", "bytes", "last_ns"][..]),
+        (
+            "strangers",
+            &["remote_port", "local_port", "protocol", "packets", "bytes", "last_ns"][..],
+        ),
         ("deny4", &["prefix_len", "address", "until_ns", "reason", "prefix_bits"]),
+        ("deny_hosts", &["until_ns", "packets", "reason"]),
+        ("unproven", &["syn_ns", "limited_packets"]),
+        ("budgets", &["handshake_ns", "stray_ns", "stranger_ns"]),
         ("totals", &["packets", "bytes", "dropped_packets"]),
         ("settings", &["layout", "mode"]),
     ] {

@@ -22,7 +22,7 @@ use contenders::Contender;
 use report::Report;
 use runs::Pace;
 
-use crate::{apt, build, host};
+use crate::{apt, build, host, sh};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -52,6 +52,9 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         list();
         return Ok(());
     }
+    if arguments.cases == ["guard"] {
+        return guard();
+    }
     let wanted = cases::wanted(&arguments.cases)?;
     if arena::is_inside() {
         return measure(arguments, &wanted);
@@ -66,6 +69,13 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         bail!("the benchmark ended with {status}");
     }
     Ok(())
+}
+
+/// What packets cost in the kernel program: no contenders, no network.
+fn guard() -> Result<()> {
+    build::node(false)?;
+    let mut cargo = sh::cargo(["run", "-p", "edge-tests", "--bin", "guard-bench"]);
+    sh::run(&mut cargo).context("as root, on a kernel that takes the program")
 }
 
 fn measure(arguments: &Arguments, wanted: &[&'static cases::Case]) -> Result<()> {
@@ -119,6 +129,7 @@ fn list() {
     for case in cases::ALL {
         println!("  {:<18} {}", case.name, case.about);
     }
+    println!("  {:<18} what a packet costs in the kernel program; by itself only", "guard");
     println!("contenders:");
     for who in Contender::all() {
         let state = match who.program() {
