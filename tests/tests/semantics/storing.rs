@@ -52,7 +52,8 @@ fn statuses() {
     }
     for status in [401, 407] {
         let target = stage.target(&[&format!("{status}|Cache-Control: max-age=60")]);
-        (stage.get(&target, ""), stage.get(&target, ""));
+        stage.get(&target, "");
+        stage.get(&target, "");
         assert_eq!(stage.asked(&target).len(), 2, "{status}");
     }
 }
