@@ -61,6 +61,10 @@ pub const HOST_MAX_BYTES: usize = 67;
 pub const ORIGIN_ADDRESSES_MAX: usize = 20;
 /// Longest lifetime a config may give, ms.
 pub const TTL_MAX_MS: u64 = 99_999_999_000;
+/// Slices of one object that `edge explain` looks at.
+pub const EXPLAINED_SLICES_MAX: u32 = 65_536;
+/// Sites one node may have.
+pub const SITES_MAX: usize = 100_000;
 /// Cache rules one site may have.
 pub const RULES_MAX: usize = 1_024;
 /// Arguments a cache key may keep.

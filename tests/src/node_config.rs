@@ -9,6 +9,7 @@ pub struct NodeConfig {
     cache: Vec<String>,
     sites: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    heads: Vec<String>,
     volume_mib: Option<u64>,
     volumes: Option<String>,
 }
@@ -30,6 +31,12 @@ impl NodeConfig {
     /// Sets a variable of the node's environment.
     pub fn environment(mut self, name: &str, value: &str) -> NodeConfig {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a table that stands before the sites.
+    pub fn head(mut self, text: &str) -> NodeConfig {
+        self.heads.push(text.into());
         self
     }
 
@@ -66,7 +73,7 @@ impl NodeConfig {
         let size = self.volume_mib.unwrap_or(256);
         let own = format!("[{{ path = \"{dir}/volume\", size = \"{size}MiB\" }}]");
         let volumes = self.volumes.as_deref().unwrap_or(&own);
-        let sites = self.sites.join("\n");
+        let sites = [&self.heads[..], &self.sites].concat().join("\n");
         format!(
             "[server]
 workers = 2

@@ -9,6 +9,10 @@
 //! | `POST /purge` | an order to purge in JSON; answers when it holds |
 //! | `POST /cache/verify` | looks through all that is stored; answers at once |
 //! | `GET /cache/verify` | how that goes, and what it found |
+//! | `GET /domains` | every site in JSON |
+//! | `POST /domains` | adds a domain: an object with `name`, `origin` and other keys of a `[[site]]` |
+//! | `POST /domains/remove` | removes one: an object with its `name` |
+//! | `POST /explain` | what decides about a request: an object with `url`, `method`, `headers` |
 //! | `GET /purges` | purges that are still looked at, in JSON |
 //!
 //! It knows nothing of the node but a [`View`] of it. Runs on a plain tokio runtime; nothing that
@@ -53,6 +57,23 @@ pub trait View: Send + Sync {
     fn verified(&self) -> serde_json::Value;
     /// The purges that are still looked at.
     fn purges(&self) -> serde_json::Value;
+    /// Every site, those added at run time among them.
+    fn domains(&self) -> serde_json::Value;
+    /// Adds a domain. May wait for a disk.
+    ///
+    /// # Errors
+    /// It is there already, there are too many, it makes no sense, or it cannot be kept.
+    fn add_domain(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal>;
+    /// Removes a domain. May wait for a disk.
+    ///
+    /// # Errors
+    /// It is not there, or not to be removed here.
+    fn remove_domain(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal>;
+    /// What decides about a request. May wait for a disk.
+    ///
+    /// # Errors
+    /// It is no request.
+    fn explain(&self, question: &serde_json::Value) -> Result<serde_json::Value, Refusal>;
 }
 
 /// Why an order was not carried out.
@@ -62,6 +83,15 @@ pub enum Refusal {
     Wrong(String),
     /// The node could not.
     Failed(String),
+    /// It is not to be, for a reason that programs tell by its code.
+    Coded {
+        /// Of the response.
+        status: u16,
+        /// Stable name.
+        code: &'static str,
+        /// For people, with the cure.
+        text: String,
+    },
 }
 
 #[cfg(test)]

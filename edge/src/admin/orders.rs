@@ -22,6 +22,9 @@ pub(super) fn order_of(method: &Method, path: &str) -> Option<Order> {
     match (method, path) {
         (&Method::POST, "/purge") => Some(|view, order| view.purge(order)),
         (&Method::POST, "/cache/verify") => Some(|view, _| view.verify()),
+        (&Method::POST, "/domains") => Some(|view, order| view.add_domain(order)),
+        (&Method::POST, "/domains/remove") => Some(|view, order| view.remove_domain(order)),
+        (&Method::POST, "/explain") => Some(|view, order| view.explain(order)),
         _ => None,
     }
 }
@@ -44,6 +47,10 @@ where
     match carried_out {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(Refusal::Wrong(text))) => Err(wrong(text)),
+        Ok(Err(Refusal::Coded { status, code, text })) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+            Err((status, format!("{code}: {text}")))
+        }
         Ok(Err(Refusal::Failed(text))) => Err((StatusCode::INTERNAL_SERVER_ERROR, text)),
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }

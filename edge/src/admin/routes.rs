@@ -14,7 +14,18 @@ use crate::metrics::prometheus;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const PAGES: &str = "GET /metrics\nGET /healthz\nGET /status\nPOST /reload\nPOST /purge\nGET /purges\nPOST /cache/verify\nGET /cache/verify\n";
+const PAGES: &str = "GET /metrics\n\
+     GET /healthz\n\
+     GET /status\n\
+     POST /reload\n\
+     POST /purge\n\
+     GET /purges\n\
+     GET /domains\n\
+     POST /domains\n\
+     POST /domains/remove\n\
+     POST /explain\n\
+     POST /cache/verify\n\
+     GET /cache/verify\n";
 
 /// Which way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +64,9 @@ where
 fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/metrics" | "/healthz" | "/status" | "/purges" | "/cache/verify" | "/" if !reads => {
+        "/metrics" | "/healthz" | "/status" | "/purges" | "/cache/verify" | "/domains" | "/"
+            if !reads =>
+        {
             not_allowed("GET, HEAD")
         }
         "/metrics" => {
@@ -68,7 +81,8 @@ fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
         "/status" => reply(StatusCode::OK, JSON, format!("{}\n", view.status())),
         "/purges" => reply(StatusCode::OK, JSON, format!("{}\n", view.purges())),
         "/cache/verify" => reply(StatusCode::OK, JSON, format!("{}\n", view.verified())),
-        "/purge" => not_allowed("POST"),
+        "/domains" => reply(StatusCode::OK, JSON, format!("{}\n", view.domains())),
+        "/purge" | "/domains/remove" | "/explain" => not_allowed("POST"),
         "/" => reply(StatusCode::OK, TEXT, PAGES.to_owned()),
         "/reload" if *request.method() != Method::POST => not_allowed("POST"),
         "/reload" => match view.reload() {

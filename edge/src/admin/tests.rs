@@ -48,6 +48,23 @@ impl View for Node {
         serde_json::json!({})
     }
 
+    fn domains(&self) -> serde_json::Value {
+        serde_json::json!({ "domains": [] })
+    }
+
+    fn add_domain(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal> {
+        let text = order["name"].to_string();
+        Err(Refusal::Coded { status: 409, code: "DomainAlreadyExist", text })
+    }
+
+    fn remove_domain(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal> {
+        Ok(order.clone())
+    }
+
+    fn explain(&self, question: &serde_json::Value) -> Result<serde_json::Value, Refusal> {
+        Ok(question.clone())
+    }
+
     fn purges(&self) -> serde_json::Value {
         serde_json::json!([])
     }
@@ -174,6 +191,25 @@ fn an_order_has_a_body_within_bounds() {
     assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: POST"), "{answer}");
     let answer = admin.exchange("GET /purges HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(answer.ends_with("\r\n\r\n[]\n"), "{answer}");
+}
+
+#[test]
+fn domains_are_ordered() {
+    let admin = Running::tcp();
+    let post = |path: &str, body: &str| {
+        let length = body.len();
+        admin.exchange(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let answer = post("/domains", "{\"name\":\"a\"}");
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(answer.ends_with("DomainAlreadyExist: \"a\"\n"), "{answer}");
+    assert!(post("/domains/remove", "{\"name\":\"a\"}").ends_with("{\"name\":\"a\"}\n"));
+    assert!(post("/explain", "[1]").ends_with("\r\n\r\n[1]\n"));
+    let answer = admin.exchange("GET /domains HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.ends_with("{\"domains\":[]}\n"), "{answer}");
+    assert_eq!(admin.status_of("GET /explain HTTP/1.1\r\nHost: localhost\r\n\r\n"), "405");
 }
 
 #[test]

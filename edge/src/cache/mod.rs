@@ -12,6 +12,7 @@
 
 mod bytes;
 mod checkpoint;
+mod describe;
 mod disk;
 mod error;
 mod failover;
@@ -50,6 +51,7 @@ mod volumes;
 mod walk;
 mod writer;
 
+pub use describe::Held;
 pub use error::StoreError;
 pub use key::{Key, KeyBuilder, Seed};
 pub use lead::Lead;

@@ -58,12 +58,7 @@ fn origin(site: &Site) -> String {
             format!("file://{}{note}", root.display())
         }
         Origin::Http { addresses, .. } => {
-            let url = |host: &str, port| match host.contains(':') {
-                true => format!("http://[{host}]:{port}"),
-                false => format!("http://{host}:{port}"),
-            };
-            let urls = addresses.iter().map(|address| url(&address.host, address.port));
-            urls.collect::<Vec<_>>().join(", ")
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
     }
 }

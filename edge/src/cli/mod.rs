@@ -6,8 +6,10 @@ pub mod cache;
 pub mod check;
 mod client;
 pub mod conns;
+pub mod domain;
 pub mod drops;
 mod error;
+pub mod explain;
 pub mod guard;
 mod logging;
 pub mod purge;
@@ -49,7 +51,9 @@ enum Command {
     Purge(purge::Args),
     Cache(cache::Args),
     Conns(conns::Args),
+    Domain(domain::Args),
     Drops(drops::Args),
+    Explain(explain::Args),
     Bans(bans::Args),
     Ban(bans::BanArgs),
     Unban(bans::UnbanArgs),
@@ -90,6 +94,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Purge(args) => purge::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Conns(args) => Ok(conns::run(args)?),
+        Command::Domain(args) => domain::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Drops(args) => Ok(drops::run(args)?),
         Command::Bans(args) => Ok(bans::run(args)?),
         Command::Ban(args) => Ok(bans::ban(args)?),

@@ -69,12 +69,27 @@ pub(super) fn prefix(entry: Entry<'_>, text: &str) -> Option<String> {
 
 /// A name requests are told apart by: `dl.example.com`, `*.example.com`, `*`, or an IP address.
 pub(super) fn host(entry: Entry<'_>, text: &str) -> Option<String> {
-    let problem = match host_problem(text) {
-        None => return Some(text.to_owned()),
-        Some(problem) => problem,
+    // Names beyond ASCII are written as people do (RFC 5891); the wire has them as punycode.
+    let ascii = if text.is_ascii() { Some(text.to_owned()) } else { ascii_host(text) };
+    let problem = match ascii.as_deref().map(host_problem) {
+        None => "is not a host name; write it as \"dl.example.com\"".to_owned(),
+        Some(None) => return ascii,
+        Some(Some(problem)) => problem,
     };
     entry.refuse(format!("{text:?} {problem}"));
     None
+}
+
+/// A host as it is on the wire: lower-case, letters beyond ASCII as punycode (UTS 46).
+pub(super) fn ascii_host(text: &str) -> Option<String> {
+    let (wildcard, name) = match text.strip_prefix("*.") {
+        Some(name) => ("*.", name),
+        None => ("", text),
+    };
+    match name.is_ascii() {
+        true => Some(text.to_ascii_lowercase()),
+        false => Some(format!("{wildcard}{}", idna::domain_to_ascii(name).ok()?)),
+    }
 }
 
 /// A filter of the node's own log.
@@ -115,9 +130,6 @@ fn host_problem(text: &str) -> Option<String> {
     }
     if text.contains(':') {
         return Some("has a port or a scheme; write the name alone".to_owned());
-    }
-    if !text.is_ascii() {
-        return Some("is not ASCII; write it as punycode (\"xn--...\")".to_owned());
     }
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Some(format!("has capitals; write {:?}", text.to_ascii_lowercase()));

@@ -14,7 +14,7 @@ pub(super) struct Table {
 pub(super) static ROOT: Table = Table {
     title: "the file",
     name: "",
-    keys: &["server", "listen", "certificate", "admin", "cache", "guard", "log", "site"],
+    keys: &["server", "listen", "certificate", "admin", "cache", "guard", "log", "domains", "site"],
 };
 pub(super) static SERVER: Table = Table {
     title: "[server]",
@@ -73,6 +73,10 @@ pub(super) static GUARD: Table = Table {
 };
 pub(super) static LOG: Table =
     Table { title: "[log]", name: "log", keys: &["access", "format", "level"] };
+pub(super) static DOMAINS: Table =
+    Table { title: "[domains]", name: "domains", keys: &["file", "max", "unknown_host"] };
+/// The file that the node keeps.
+pub(super) static DOMAINS_FILE: Table = Table { title: "the file", name: "", keys: &["site"] };
 pub(super) static SITE: Table = Table {
     title: "[[site]]",
     name: "site",
@@ -120,7 +124,7 @@ pub(super) static RULE: Table = Table {
 
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 12] = [
+pub(super) static ALL: [&Table; 13] = [
     &ROOT,
     &SERVER,
     &LISTEN,
@@ -133,6 +137,7 @@ pub(super) static ALL: [&Table; 12] = [
     &SITE,
     &RULE,
     &KEY,
+    &DOMAINS,
 ];
 
 /// The word that is written most like `word`; the first of equals.

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod domains;
 mod error;
 mod guard;
 mod key;
@@ -28,11 +29,13 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use domains::{DomainError, Domains, UnknownHost};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use key::{KeyRules, QueryRule};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
-    GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Preset, Server, Site, Volume,
+    GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Preset, Server, Site, Stated,
+    Volume,
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
 pub use units::{duration_text, size_text};
@@ -46,7 +49,16 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|source| {
             ConfigErrors::new(vec![ConfigError::Unreadable { path: path.to_owned(), source }])
         })?;
-        Config::parse(&text, &path.to_string_lossy())
+        let config = Config::parse(&text, &path.to_string_lossy())?;
+        let Some(file) = &config.domains.file else { return Ok(config) };
+        match std::fs::read_to_string(file) {
+            Ok(text) => config.with_domains(&text, &file.to_string_lossy()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(config),
+            Err(source) => {
+                let path = file.clone();
+                Err(ConfigErrors::new(vec![ConfigError::Unreadable { path, source }]))
+            }
+        }
     }
 
     /// Checks the text of a file; `name` stands in errors, and relative paths are taken from its
@@ -55,20 +67,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
-        let source = raw::Source::new(name, text);
-        let (table, mistakes) = DeTable::parse_recoverable(text);
-        // A file that is not TOML is not read further: what follows would be guesses.
-        if !mistakes.is_empty() {
-            let syntax = |mistake: toml::de::Error| ConfigError::Syntax {
-                place: source.place(mistake.span().unwrap_or_default()),
-                message: mistake.message().to_owned(),
-            };
-            return Err(ConfigErrors::new(mistakes.into_iter().map(syntax).collect()));
-        }
         let directory = Path::new(name).parent().unwrap_or(Path::new(""));
-        let config = resolve::config(&raw::Section::root(&source, &keys::ROOT, &table), directory);
-        let errors = source.into_errors();
-        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(errors)) }
+        parsed(text, name, &keys::ROOT, |root| resolve::config(root, directory, name))
     }
 
     /// What a node does that was given no file: serves the directory `root` on 127.0.0.1:8080 from
@@ -76,9 +76,31 @@ impl Config {
     pub fn embedded(root: &Path) -> Config {
         let source = raw::Source::new("the embedded configuration", "");
         let empty = toml::Spanned::new(0..0, DeTable::new());
-        let config = resolve::config(&raw::Section::root(&source, &keys::ROOT, &empty), root);
+        let config = resolve::config(&raw::Section::root(&source, &keys::ROOT, &empty), root, "");
         Config { sites: vec![sites::directory_site(root)], ..config }
     }
+}
+
+/// What `resolve` makes of a file whose tables are in `table`; or all that is wrong with it.
+fn parsed<T>(
+    text: &str,
+    name: &str,
+    table: &'static keys::Table,
+    resolve: impl FnOnce(&raw::Section<'_>) -> T,
+) -> Result<T, ConfigErrors> {
+    let source = raw::Source::new(name, text);
+    let (values, mistakes) = DeTable::parse_recoverable(text);
+    // A file that is not TOML is not read further: what follows would be guesses.
+    if !mistakes.is_empty() {
+        let syntax = |mistake: toml::de::Error| ConfigError::Syntax {
+            place: source.place(mistake.span().unwrap_or_default()),
+            message: mistake.message().to_owned(),
+        };
+        return Err(ConfigErrors::new(mistakes.into_iter().map(syntax).collect()));
+    }
+    let resolved = resolve(&raw::Section::root(&source, table, &values));
+    let errors = source.into_errors();
+    if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors::new(errors)) }
 }
 
 #[cfg(test)]

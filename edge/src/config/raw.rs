@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Place};
 use super::keys::{Table, nearest};
+use super::resolved::Stated;
 use super::units;
 
 /// A file, and what has been found wrong with it.
@@ -102,6 +103,13 @@ impl<'d> Section<'d> {
     /// Where it begins.
     pub(super) fn place(&self) -> Place {
         self.source.place(self.span.clone())
+    }
+
+    /// The keys that stand in the file.
+    pub(super) fn stated(&self) -> Stated {
+        let keys = self.table.keys.iter();
+        let place = |key: &&'static str| Some((*key, self.entry(key)?.place()));
+        Stated { place: self.place(), keys: keys.filter_map(place).collect() }
     }
 
     /// The entry at `key`, which must stand in the file.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::raw::{Entry, Section};
 use super::resolved::{Admin, Cache, Certificate, Config, Listen, Log, LogFormat, Server, Volume};
-use super::{check, guard, keys, sites};
+use super::{check, domains, guard, keys, sites};
 use crate::limits;
 
 pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
@@ -23,9 +23,15 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) const OFF: &str = "off";
 
 /// The whole node. Relative paths are taken from `directory`, the file's own.
-pub(super) fn config(root: &Section<'_>, directory: &Path) -> Config {
+///
+/// `name` is the file's own, empty without one.
+pub(super) fn config(root: &Section<'_>, directory: &Path, name: &str) -> Config {
     let listen = listen(root);
     let admin = admin(&root.section("admin", &keys::ADMIN), directory, &listen);
+    let section = root.section("domains", &keys::DOMAINS);
+    let domains = domains::domains(&section, directory, name);
+    let sites = sites::sites(root, directory, &listen);
+    domains::refuse_absent(&section, &domains, &sites);
 
     Config {
         server: server(&root.section("server", &keys::SERVER)),
@@ -33,7 +39,8 @@ pub(super) fn config(root: &Section<'_>, directory: &Path) -> Config {
         cache: cache(&root.section("cache", &keys::CACHE), directory),
         guard: guard::guard(&root.section("guard", &keys::GUARD), directory, &listen, &admin),
         log: log(&root.section("log", &keys::LOG), directory),
-        sites: sites::sites(root, directory, &listen),
+        domains,
+        sites,
         admin,
         listen,
     }

@@ -1,8 +1,11 @@
 //! What the rest of the node sees of the configuration.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::domains::Domains;
+use super::error::Place;
 use super::key::KeyRules;
 use super::rules::{Rule, StatusTtl};
 
@@ -23,7 +26,9 @@ pub struct Config {
     pub guard: Guard,
     /// Access and error log.
     pub log: Log,
-    /// At least one.
+    /// Domains that come and go while the node runs.
+    pub domains: Domains,
+    /// Every site, those of the domains file last.
     pub sites: Vec<Site>,
 }
 
@@ -242,8 +247,35 @@ pub struct Site {
     pub status_ttl: StatusTtl,
     /// What makes two requests ask for the same object.
     pub key: KeyRules,
+    /// Whether it stands in the domains file, which the node keeps.
+    pub is_managed: bool,
+    /// Which of all this the file says.
+    pub stated: Stated,
     /// What the operator says about storing; the oldest first.
     pub rules: Vec<Rule>,
+}
+
+/// Where a site stands, and which keys the file gives it; the others have their defaults. It makes no
+/// two sites differ.
+#[derive(Clone, Debug)]
+pub struct Stated {
+    /// Where it begins.
+    pub place: Place,
+    /// Its keys, each with its place.
+    pub keys: Vec<(&'static str, Place)>,
+}
+
+impl PartialEq for Stated {
+    fn eq(&self, _: &Stated) -> bool {
+        true
+    }
+}
+
+impl Stated {
+    /// Where the file says `key`.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, place)| place)
+    }
 }
 
 impl Site {
@@ -266,6 +298,18 @@ pub enum Preset {
     Dynamic,
 }
 
+impl Preset {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Preset::Web => "web",
+            Preset::Download => "download",
+            Preset::Video => "video",
+            Preset::Dynamic => "dynamic",
+        }
+    }
+}
+
 /// `site.finish`
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finish {
@@ -275,6 +319,16 @@ pub enum Finish {
     After(f64),
     /// It stops with its last client.
     Never,
+}
+
+impl fmt::Display for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finish::Always => f.write_str("always"),
+            Finish::After(share) => write!(f, "{:.0}%", share * 100.0),
+            Finish::Never => f.write_str("never"),
+        }
+    }
 }
 
 /// Where a site's objects come from.
@@ -307,4 +361,14 @@ pub struct OriginAddress {
     pub host: String,
     /// Port.
     pub port: u16,
+}
+
+impl fmt::Display for OriginAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OriginAddress { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "http://[{host}]:{port}"),
+            false => write!(f, "http://{host}:{port}"),
+        }
+    }
 }

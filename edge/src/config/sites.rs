@@ -8,7 +8,7 @@ use super::error::Place;
 use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
-use super::resolved::{Finish, Listen, Origin, OriginAddress, Preset, Site};
+use super::resolved::{Finish, Listen, Origin, OriginAddress, Preset, Site, Stated};
 use super::rules::{StatusTtl, rules, status_ttl};
 use super::{check, keys};
 use crate::limits;
@@ -20,20 +20,46 @@ const RETRIES_DEFAULT: u32 = 2;
 
 /// Every site; no host is taken twice.
 pub(super) fn sites(root: &Section<'_>, directory: &Path, listen: &[Listen]) -> Vec<Site> {
-    let sections = root.sections("site", &keys::SITE);
-    if root.entry("site").is_none_or(|entry| entry.is_empty_array()) {
+    // Whoever speaks of domains may begin without any.
+    let may_be_empty = root.entry("domains").is_some();
+    if !may_be_empty && root.entry("site").is_none_or(|entry| entry.is_empty_array()) {
         root.missing("site", "add a [[site]] with an origin such as \"file:///srv/mirror\"");
     }
-    let mut taken = HashMap::new();
+    read(root, directory, listen, &[])
+}
+
+/// The sites of the domains file, beside those that are there `before`.
+pub(super) fn more(
+    root: &Section<'_>,
+    directory: &Path,
+    listen: &[Listen],
+    before: &[Site],
+) -> Vec<Site> {
+    let mut sites = read(root, directory, listen, before);
+    sites.iter_mut().for_each(|site| site.is_managed = true);
+    sites
+}
+
+fn read(root: &Section<'_>, directory: &Path, listen: &[Listen], before: &[Site]) -> Vec<Site> {
+    let sections = root.sections("site", &keys::SITE);
+    if let (Some(entry), true) = (root.entry("site"), sections.len() > limits::SITES_MAX) {
+        entry.refuse(format!("more than {} sites; use another node", limits::SITES_MAX));
+        return Vec::new();
+    }
+    let hosts_of = |site: &Site| {
+        let place = site.stated.place.clone();
+        site.hosts.clone().into_iter().map(move |host| (host, place.clone()))
+    };
+    let mut taken: HashMap<String, Place> = before.iter().flat_map(hosts_of).collect();
     let site = |section| site(section, directory, listen, &mut taken);
     let sites: Vec<Site> = sections.iter().filter_map(site).collect();
-    refuse_unshared(&sections, &sites);
+    refuse_unshared(&sections, before.iter().chain(&sites));
     sites
 }
 
 /// Whose objects are shared must have any, and not one for each host.
-fn refuse_unshared(sections: &[Section<'_>], sites: &[Site]) {
-    let known: HashMap<&str, &Site> = sites.iter().map(|site| (site.name.as_str(), site)).collect();
+fn refuse_unshared<'s>(sections: &[Section<'_>], sites: impl Iterator<Item = &'s Site>) {
+    let known: HashMap<&str, &Site> = sites.map(|site| (site.name.as_str(), site)).collect();
     let shares = sections.iter().filter_map(|section| section.entry("key")?.part("share"));
     for entry in shares {
         let Some(name) = entry.text() else { continue };
@@ -75,15 +101,17 @@ pub(super) fn directory_site(root: &Path) -> Site {
         index: Some(INDEX_DEFAULT.to_owned()),
         status_ttl: StatusTtl::default(),
         key: KeyRules::default(),
+        is_managed: false,
+        stated: Stated { place: Place { file: "no file".into(), line: 0 }, keys: Vec::new() },
         rules: Vec::new(),
     }
 }
 
-fn site<'d>(
-    section: &Section<'d>,
+fn site(
+    section: &Section<'_>,
     directory: &Path,
     listen: &[Listen],
-    taken: &mut HashMap<&'d str, Place>,
+    taken: &mut HashMap<String, Place>,
 ) -> Option<Site> {
     let presets = [
         ("web", Preset::Web),
@@ -118,11 +146,13 @@ fn site<'d>(
         index,
         status_ttl,
         key,
+        is_managed: false,
+        stated: section.stated(),
         rules,
     })
 }
 
-fn hosts<'d>(section: &Section<'d>, taken: &mut HashMap<&'d str, Place>) -> Vec<String> {
+fn hosts(section: &Section<'_>, taken: &mut HashMap<String, Place>) -> Vec<String> {
     let Some(entry) = section.required("hosts", "write hosts = [\"*\"] to take every host") else {
         return Vec::new();
     };
@@ -133,11 +163,11 @@ fn hosts<'d>(section: &Section<'d>, taken: &mut HashMap<&'d str, Place>) -> Vec<
     let mut hosts = Vec::new();
     for (entry, text) in texts {
         let Some(host) = check::host(entry, text) else { continue };
-        if let Some(place) = taken.get(text) {
+        if let Some(place) = taken.get(&host) {
             entry.refuse(format!("{host:?} is taken already at {place}; remove one"));
             continue;
         }
-        taken.insert(text, entry.place());
+        taken.insert(host.clone(), entry.place());
         hosts.push(host);
     }
     hosts

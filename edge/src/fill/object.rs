@@ -16,6 +16,7 @@ use crate::origin::facts::{facts, reuse, varies_with};
 use crate::origin::verdict::Part;
 use crate::origin::{Head, head, version};
 use crate::session::Demand;
+use crate::session::key::kept_target;
 
 /// How long an answer may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,7 +262,8 @@ fn meta(
 
 /// See [`Meta::key_text`].
 pub fn key_text(demand: &Demand) -> Box<str> {
-    format!("{} {}", demand.site.config.name, demand.target).into()
+    let site = &demand.site;
+    format!("{} {}", site.key_space(), kept_target(&site.config.key, &demand.target)).into()
 }
 
 /// The generation of a version without a name: never met again.

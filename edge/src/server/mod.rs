@@ -3,6 +3,8 @@
 //! The calling thread becomes the control plane: a tokio runtime for signals and the admin API.
 #![forbid(unsafe_code)]
 
+mod domains;
+mod explain;
 mod node;
 mod planes;
 mod purge;

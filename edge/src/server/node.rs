@@ -22,7 +22,9 @@ use crate::worker::{Phase, Shared};
 
 /// See the module.
 pub(super) struct Node {
-    config: ArcSwap<Config>,
+    pub(super) config: ArcSwap<Config>,
+    /// Held while the configuration is changed: reads, checks and swaps are one.
+    pub(super) changing: Mutex<()>,
     source: Option<PathBuf>,
     pub(super) started: Instant,
     addresses: Vec<SocketAddr>,
@@ -51,7 +53,8 @@ impl Node {
         let cache = Cache::open(&config.cache)?;
         let (guard, notes) = Guard::start(&config.guard.serving(Vec::as_slice(&addresses)));
         report(&notes);
-        let sites = Sites::new(&config.sites, config.server.workers, None);
+        let sites = Sites::new(&config.sites, config.server.workers, None)
+            .with_unknown(&config.domains.unknown);
         let sites = Arc::new(ArcSwap::from_pointee(sites));
         let mailboxes = planes::mailboxes(config.server.fill_threads)?;
         let fills = Fills::start(&config, &cache, &mailboxes)?;
@@ -65,6 +68,7 @@ impl Node {
         let workers = Workers::start(&config, listeners, &shared, &metrics, &log)?;
         Ok(Node {
             config: ArcSwap::from_pointee(config),
+            changing: Mutex::new(()),
             source,
             started: Instant::now(),
             addresses,
@@ -123,10 +127,10 @@ impl Node {
         let Some(source) = &self.source else {
             return Ok("no configuration file; the access log was reopened".to_owned());
         };
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let new = Config::load(source).map_err(|errors| errors.to_string())?;
         let old = self.config();
-        let sites = Sites::new(&new.sites, old.server.workers, Some(&self.sites.load()));
-        self.sites.store(Arc::new(sites));
+        self.install_sites(&new);
         report(&self.lock_guard().reload(&new.guard));
         let unchanged = (&old.server, &old.listen, &old.admin, &old.cache, &old.log)
             == (&new.server, &new.listen, &new.admin, &new.cache, &new.log);
@@ -139,6 +143,13 @@ impl Node {
                  [log] wait for a restart"
             ),
         })
+    }
+
+    /// Makes the sites of `new` those that requests are answered for; counters go on.
+    pub(super) fn install_sites(&self, new: &Config) {
+        let workers = self.metrics.workers.len();
+        let sites = Sites::new(&new.sites, workers, Some(&self.sites.load()));
+        self.sites.store(Arc::new(sites.with_unknown(&new.domains.unknown)));
     }
 
     /// [`Node::reload`] for a signal: the log says how it went.

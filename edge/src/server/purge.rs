@@ -6,6 +6,7 @@ use super::node::Node;
 use crate::admin::Refusal;
 use crate::cache::purge::{Kind, Pattern, Rule};
 use crate::limits::PURGE_PATTERNS_MAX;
+use crate::session::key::kept_target;
 use crate::site::Sites;
 
 /// What an order may say, and the kind that each list of patterns is of.
@@ -106,7 +107,13 @@ fn pattern(kind: Kind, word: &str, scope: &str, sites: &Sites) -> Result<Pattern
     let made = match kind {
         Kind::Url | Kind::Prefix => {
             let (site, target) = located(word, scope, sites)?;
-            Pattern::new(kind, &site, target)
+            // What does not tell objects apart is not in what they are called by.
+            let rules = sites.iter().find(|own| own.config.name == site).map(|own| &own.config.key);
+            let target = match rules.filter(|_| kind == Kind::Url) {
+                Some(rules) => kept_target(rules, target),
+                None => target.into(),
+            };
+            Pattern::new(kind, &site, &target)
         }
         Kind::Site => Pattern::new(kind, &site_named(word, sites)?, ""),
         _ => Pattern::new(kind, scope, word),
@@ -133,14 +140,14 @@ fn located<'u>(url: &'u str, scope: &str, sites: &Sites) -> Result<(String, &'u 
 /// The name of the site that is called so, or that answers for such a host.
 fn site_named(name: &str, sites: &Sites) -> Result<String, String> {
     if let Some(site) = sites.iter().find(|site| site.config.name == name) {
-        return Ok(site.config.name.clone());
+        return Ok(site.key_space().to_owned());
     }
     let host = match name.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => name,
     };
     let site = sites.find(&host.to_ascii_lowercase());
-    site.map(|site| site.config.name.clone())
+    site.map(|site| site.key_space().to_owned())
         .ok_or_else(|| format!("no site answers for {name:?}; `edge status` shows the sites"))
 }
 

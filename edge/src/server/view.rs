@@ -82,6 +82,22 @@ impl View for Node {
     fn purges(&self) -> Value {
         self.purges_shown()
     }
+
+    fn domains(&self) -> Value {
+        self.domains_shown()
+    }
+
+    fn add_domain(&self, order: &Value) -> Result<Value, Refusal> {
+        Node::add_domain(self, order)
+    }
+
+    fn remove_domain(&self, order: &Value) -> Result<Value, Refusal> {
+        Node::remove_domain(self, order)
+    }
+
+    fn explain(&self, question: &Value) -> Result<Value, Refusal> {
+        Node::explain(self, question)
+    }
 }
 
 impl Node {

@@ -68,16 +68,27 @@ pub fn parts<'a>(
 
 /// Path and query as the origin is asked for them: what is in the key, or everything.
 pub fn origin_target<'a>(site: &Site, head: &RequestHead<'a>) -> Cow<'a, str> {
-    let rules = &site.config.key;
-    if is_plain(rules) || rules.send_all {
-        return Cow::Borrowed(head.target);
+    match site.config.key.send_all {
+        true => Cow::Borrowed(head.target),
+        false => kept_target(&site.config.key, head.target),
     }
-    let mut target = head.path.to_owned();
-    arguments(rules, head.query, &mut |argument| {
-        target.push(if target.len() == head.path.len() { '?' } else { '&' });
-        target.push_str(argument);
+}
+
+/// What of path and query tells objects apart.
+pub fn kept_target<'a>(rules: &KeyRules, target: &'a str) -> Cow<'a, str> {
+    if is_plain(rules) {
+        return Cow::Borrowed(target);
+    }
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let mut kept = path.to_owned();
+    arguments(rules, query, &mut |argument| {
+        kept.push(if kept.len() == path.len() { '?' } else { '&' });
+        kept.push_str(argument);
     });
-    Cow::Owned(target)
+    Cow::Owned(kept)
 }
 
 /// The request fields that are part of the key, as the origin is sent them.

@@ -340,7 +340,7 @@ impl Session {
     /// The log line was written: on to the next request, or to the end.
     pub fn handle_logged(&mut self, context: &Context<'_>) -> Option<Action> {
         let keep = self.exchange.keep_alive && !context.draining && !self.eof;
-        let broken = self.was_cut();
+        let broken = self.was_cut() || self.exchange.status == 0;
         self.requests += 1;
         self.out.clear();
         self.input.drain(..self.head_len.min(self.input.len()));

@@ -19,6 +19,9 @@ use crate::metrics::Outcome;
 use crate::origin::request::fields;
 use crate::site::Site;
 
+/// Why a request for a host that no site has is refused.
+pub(super) const UNKNOWN_HOST: &str = "unknown_host";
+
 impl Session {
     /// Reads a head if it is all there. `None`: something changed, look again.
     pub(super) fn read_head(&mut self, context: &Context<'_>) -> Option<Action> {
@@ -179,7 +182,10 @@ impl Session {
         let mut name = [0; 256];
         let host = lower_case(host_of(head), &mut name);
         let Some(site) = host.and_then(|host| context.sites.find(host)) else {
-            self.answer_error(421, "unknown_host", context);
+            match context.sites.closes_unknown() {
+                true => self.break_off(UNKNOWN_HOST),
+                false => self.answer_error(421, UNKNOWN_HOST, context),
+            }
             return None;
         };
         self.exchange.site = Some(site.clone());

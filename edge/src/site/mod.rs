@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config;
+use crate::limits::HOST_MAX_BYTES;
 use crate::metrics::SiteMetrics;
 pub use rules::Rules;
 
@@ -47,6 +48,7 @@ pub struct Sites {
     exact: HashMap<Box<str>, usize>,
     suffix: HashMap<Box<str>, usize>,
     any: Option<usize>,
+    closes_unknown: bool,
 }
 
 impl Sites {
@@ -75,12 +77,28 @@ impl Sites {
         sites
     }
 
+    /// What hosts get that no site has. A site of its own for every host comes first.
+    pub fn with_unknown(mut self, unknown: &config::UnknownHost) -> Sites {
+        self.closes_unknown = *unknown == config::UnknownHost::Close;
+        if let config::UnknownHost::Site(name) = unknown {
+            self.any =
+                self.any.or_else(|| self.all.iter().position(|site| site.config.name == *name));
+        }
+        self
+    }
+
+    /// Whether who asks for a host that no site has is hung up on.
+    pub fn closes_unknown(&self) -> bool {
+        self.closes_unknown
+    }
+
     /// The site of `host` (lower-case, without port): an exact name beats a wildcard, the longest
     /// wildcard suffix beats a shorter one, `*` takes the rest.
     pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
         let by_name = || self.exact.get(host).copied();
         let by_suffix = || {
-            let mut rest = host;
+            // No suffix is longer than a host may be: the rest of a long name need not be looked at.
+            let mut rest = host.get(host.len().saturating_sub(HOST_MAX_BYTES)..).unwrap_or(host);
             while let Some((_, suffix)) = rest.split_once('.') {
                 if let Some(id) = self.suffix.get(suffix) {
                     return Some(*id);

@@ -1,0 +1,329 @@
+//! What decides about a request, line by line: nothing is fetched, nothing is changed.
+
+use serde_json::{Value, json};
+
+use super::domains::origin_urls;
+use super::node::Node;
+use crate::admin::Refusal;
+use crate::cache::policy::Policy;
+use crate::cache::purge::{Kind, Rule as Purge};
+use crate::cache::{Body, Object};
+use crate::clock::Now;
+use crate::config::{Origin, Rule, RuleMatch, Site as SiteConfig, duration_text};
+use crate::http::request::{Method, Parsed, RequestHead, parse};
+use crate::origin::{Head, facts, head};
+use crate::session::key::{self, Part};
+use crate::site::Site;
+
+/// What is said, one fact each.
+#[derive(Default)]
+struct Lines(Vec<Value>);
+
+impl Lines {
+    /// `from`: what the fact rests on; a place in a file, a section of an RFC, a preset.
+    fn say(&mut self, topic: &str, text: impl Into<String>, from: impl Into<String>) {
+        let (text, from) = (text.into(), from.into());
+        self.0.push(json!({ "topic": topic, "text": text, "from": from }));
+    }
+}
+
+impl Node {
+    /// Answers a question: `url`, and perhaps `method` and `headers`. May wait for a disk.
+    pub(super) fn explain(&self, question: &Value) -> Result<Value, Refusal> {
+        let request = request(question).map_err(Refusal::Wrong)?;
+        let head = match parse(request.as_bytes()) {
+            Ok(Parsed::Head(head)) => head,
+            Ok(Parsed::Partial) => return Err(Refusal::Wrong("the request has no end".to_owned())),
+            Err(error) => return Err(Refusal::Wrong(format!("would be refused: {error}"))),
+        };
+        let host = head.asked_host().unwrap_or_default().to_ascii_lowercase();
+        let mut lines = Lines::default();
+        let sites = self.sites.load();
+        let Some(site) = sites.find(&host) else {
+            let what = if sites.closes_unknown() { "connection closed" } else { "421" };
+            lines.say("site", format!("none has {host:?}"), "");
+            lines.say("outcome", what, "domains.unknown_host");
+            return Ok(json!({ "outcome": "unknown_host", "lines": lines.0 }));
+        };
+        site_lines(&mut lines, site, &host);
+        let rule = site.rule(head.target);
+        rule_lines(&mut lines, rule);
+        let found_by = key::key(self.cache.seed(), site, &host, &head);
+        key_lines(&mut lines, site, (&host, &head), &format!("{found_by:?}"));
+        let in_memory = self.cache.lookup(found_by);
+        let where_it_is = if in_memory.is_some() { "in memory" } else { "on a volume" };
+        let object = in_memory.or_else(|| self.cache.load(found_by));
+        let outcome = match &object {
+            Some(object) => {
+                self.stored_lines(&mut lines, object, where_it_is);
+                freshness_lines(&mut lines, site, rule, object)
+            }
+            None => {
+                lines.say("stored", "nothing", "");
+                let target = key::origin_target(site, &head);
+                self.purge_lines(&mut lines, site, &target);
+                would_be_lines(&mut lines, &site.config, rule);
+                "miss"
+            }
+        };
+        let outcome = match (head.method, rule.is_some_and(|rule| rule.bypass)) {
+            (Method::Get | Method::Head, true) => "bypass",
+            (Method::Get | Method::Head, false) => outcome,
+            _ => "passed on",
+        };
+        lines.say("outcome", outcome, "");
+        Ok(json!({
+            "site": site.config.name,
+            "key": format!("{found_by:?}"),
+            "rule": rule.map(|rule| rule.place.to_string()),
+            "outcome": outcome,
+            "lines": lines.0,
+        }))
+    }
+
+    fn stored_lines(&self, lines: &mut Lines, object: &Object, where_it_is: &str) {
+        let len =
+            object.len().map_or("length not known yet".to_owned(), |len| format!("{len} bytes"));
+        lines.say("stored", format!("{where_it_is}: status {}, {len}", object.meta.status), "");
+        match &object.body {
+            Body::File { .. } => lines.say("stored", "the origin's own file, sent as it is", ""),
+            Body::Memory(_) => lines.say("stored", "body with its head", ""),
+            Body::Slices(slices) => {
+                lines.say(
+                    "stored",
+                    format!("generation {:016x}", slices.generation()),
+                    "ETag, Last-Modified, length",
+                );
+                if let Some(held) = self.cache.held(object) {
+                    let text =
+                        format!("{} of {} slices, {} bytes", held.held, held.slices, held.bytes);
+                    lines.say("stored", text, "");
+                }
+            }
+        }
+        if let Some(etag) = &object.meta.etag {
+            lines.say("stored", format!("ETag {etag}"), "");
+        }
+    }
+
+    /// The newest purge that would have taken it.
+    fn purge_lines(&self, lines: &mut Lines, site: &Site, target: &str) {
+        let takes = |purge: &&Purge| {
+            let pattern = &purge.pattern;
+            let of_site = pattern.site.is_empty() || *pattern.site == *site.config.name;
+            of_site
+                && match pattern.kind {
+                    Kind::Url => *pattern.text == *target,
+                    Kind::Prefix => target.starts_with(&*pattern.text),
+                    Kind::Site | Kind::All => true,
+                    Kind::Regex | Kind::Tag => false,
+                }
+        };
+        if let Some(purge) = self.cache.purges().iter().find(takes) {
+            let text = format!("{} {}", purge.pattern.kind.as_str(), purge.pattern.text);
+            lines.say("purged", text, format!("purge {}", purge.sequence));
+        }
+    }
+}
+
+/// The bytes of the request that is asked about.
+fn request(question: &Value) -> Result<String, String> {
+    let url = question["url"].as_str().ok_or("url is missing; such as http://host/path")?;
+    let (_, rest) = url
+        .split_once("://")
+        .ok_or_else(|| format!("{url:?} is no URL; write it as \"http://dl.example.com/path\""))?;
+    let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let target = target.split('#').next().unwrap_or_default();
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let method = question["method"].as_str().unwrap_or("GET");
+    let mut text = format!("{method} {slash}{target} HTTP/1.1\r\nHost: {authority}\r\n");
+    for field in question["headers"].as_array().into_iter().flatten() {
+        let field = field.as_str().filter(|field| field.contains(':'));
+        let field = field.ok_or("a header is written as \"Name: value\"")?;
+        text.push_str(&format!("{field}\r\n"));
+    }
+    text.push_str("\r\n");
+    Ok(text)
+}
+
+/// Where a value comes from: the file, the preset, or everybody's default.
+fn source(site: &SiteConfig, key: &str) -> String {
+    let by_preset = ["default_ttl", "finish"].contains(&key);
+    match site.stated.place_of(key) {
+        Some(place) => place.to_string(),
+        None if by_preset => format!("preset {}", site.preset.as_str()),
+        None => "default".to_owned(),
+    }
+}
+
+fn site_lines(lines: &mut Lines, site: &Site, host: &str) {
+    let config = &site.config;
+    let by = config.hosts.iter().find(|own| *own == host).or_else(|| {
+        let fits = |own: &&String| own.strip_prefix('*').is_some_and(|end| host.ends_with(end));
+        config.hosts.iter().filter(fits).max_by_key(|own| own.len())
+    });
+    let by = by.map_or("unknown_host", String::as_str);
+    lines.say("site", format!("{} by {by}", config.name), config.stated.place.to_string());
+    lines.say("site", format!("preset {}", config.preset.as_str()), source(config, "preset"));
+    lines.say(
+        "site",
+        format!("origin {}", origin_urls(&config.origin).join(", ")),
+        source(config, "origin"),
+    );
+    let ttl = format!("default_ttl {}", duration_text(config.default_ttl_ms));
+    lines.say("site", ttl, source(config, "default_ttl"));
+    lines.say("site", format!("finish {}", config.finish), source(config, "finish"));
+    if let Origin::Http { host, connect_timeout_ms, read_timeout_ms, retries, .. } = &config.origin
+    {
+        let host = host.as_deref().unwrap_or("the client's");
+        lines.say("site", format!("host {host}"), source(config, "host"));
+        let connect = format!("connect_timeout {}", duration_text(*connect_timeout_ms));
+        lines.say("site", connect, source(config, "connect_timeout"));
+        let read = format!("read_timeout {}", duration_text(*read_timeout_ms));
+        lines.say("site", read, source(config, "read_timeout"));
+        lines.say("site", format!("retries {retries}"), source(config, "retries"));
+    }
+}
+
+fn rule_lines(lines: &mut Lines, rule: Option<&Rule>) {
+    let Some(rule) = rule else { return lines.say("rule", "none", "") };
+    let matches = match &rule.matches {
+        RuleMatch::Directory(path) => format!("path {path}/"),
+        RuleMatch::Suffixes(suffixes) => format!("suffixes {}", suffixes.join(" ")),
+    };
+    let mut text = format!("{matches}, weight {}", rule.weight);
+    if let Some(ttl_ms) = rule.ttl_ms {
+        text.push_str(&format!(", ttl {}", duration_text(ttl_ms)));
+    }
+    for (name, is_on) in [
+        ("override", rule.overrides),
+        ("origin_wins", rule.origin_wins),
+        ("ignore_no_cache", rule.ignore_no_cache),
+        ("client_ttl", rule.client_ttl),
+        ("revalidate", rule.revalidate),
+        ("bypass", rule.bypass),
+    ] {
+        if is_on {
+            text.push_str(&format!(", {name}"));
+        }
+    }
+    lines.say("rule", text, rule.place.to_string());
+}
+
+fn key_lines(lines: &mut Lines, site: &Site, (host, head): (&str, &RequestHead<'_>), hash: &str) {
+    let from = source(&site.config, "key");
+    lines.say("key", hash, "");
+    lines.say("key", format!("space {}", site.key_space()), from.clone());
+    key::parts(site, host, head, &mut |part| {
+        let text = match part {
+            Part::Host(host) => format!("host {host}"),
+            Part::Target(target) => format!("target {target}"),
+            Part::Path(path) => format!("path {path}"),
+            Part::Folded(path) => format!("path {}", path.to_ascii_lowercase()),
+            Part::Argument(argument) => format!("argument {argument}"),
+            Part::Field(name, value) => format!("{name}: {}", String::from_utf8_lossy(value)),
+        };
+        lines.say("key", text, from.clone());
+    });
+    lines.say("origin", format!("asked for {}", key::origin_target(site, head)), "");
+}
+
+/// The sum of freshness of what is stored, and what it comes to.
+fn freshness_lines(
+    lines: &mut Lines,
+    site: &Site,
+    rule: Option<&Rule>,
+    object: &Object,
+) -> &'static str {
+    let (meta, now) = (&object.meta, Now::read());
+    let seconds = |ms: u64| format!("{}.{:03} s", ms / 1000, ms % 1000);
+    let received = Now { mono_ms: now.mono_ms, unix_ms: meta.received_unix_ms };
+    let stored = Head::read(meta.status, &head::read_block(&meta.headers), received);
+    let mut facts = facts::facts(&stored);
+    let policy = Policy { rule, status_ttl: &site.config.status_ttl };
+    let decider = policy.apply(&mut facts);
+    let from = match (&object.body, rule, decider) {
+        (Body::File { .. }, _, _) => "a file is believed for a second".to_owned(),
+        (_, _, crate::cache::policy::Decider::Origin) => origin_source(&stored, site),
+        (_, Some(rule), decider) => format!("{}, {}", decider.as_str(), rule.place),
+        (_, None, decider) => decider.as_str().to_owned(),
+    };
+    lines.say("freshness", format!("lifetime {}", seconds(meta.lifetime_ms)), from);
+    let initial = format!("age when it came {}", seconds(meta.initial_age_ms));
+    lines.say("freshness", initial, "RFC 9111 section 4.2.3: Date, Age, time it took");
+    let since = now.unix_ms.saturating_sub(meta.received_unix_ms);
+    lines.say("freshness", format!("time since {}", seconds(since)), "RFC 9111 section 4.2.3");
+    let (age_ms, left) = (meta.age_ms(now), meta.lifetime_ms.saturating_sub(meta.age_ms(now)));
+    let text = match meta.is_fresh(now) {
+        true => format!("age {} < lifetime: fresh for {}", seconds(age_ms), seconds(left)),
+        false => format!("age {} >= lifetime: stale", seconds(age_ms)),
+    };
+    lines.say("freshness", text, "RFC 9111 section 4.2");
+    if meta.is_fresh(now) { "hit" } else { "revalidate" }
+}
+
+/// Which words of the origin a lifetime comes from.
+fn origin_source(stored: &Head, site: &Site) -> String {
+    let facts = facts::facts(stored);
+    let control = &facts.cache_control;
+    let text = if control.s_maxage_s.is_some() {
+        "s-maxage, RFC 9111 section 5.2.2.10"
+    } else if control.max_age_s.is_some() {
+        "max-age, RFC 9111 section 5.2.2.1"
+    } else if facts.expires_unix_s.is_some() {
+        "Expires less Date, RFC 9111 section 5.3"
+    } else {
+        let most = duration_text(site.config.default_ttl_ms);
+        let from = source(&site.config, "default_ttl");
+        return format!(
+            "a tenth of the time since Last-Modified, 10 s to {most} ({from}), RFC 9111 section 4.2.2"
+        );
+    };
+    text.to_owned()
+}
+
+/// What would be made of an answer that says nothing about itself.
+fn would_be_lines(lines: &mut Lines, site: &SiteConfig, rule: Option<&Rule>) {
+    let say = |lines: &mut Lines, text: String, from: String| lines.say("would be", text, from);
+    match rule {
+        Some(rule) if rule.bypass => {
+            return say(lines, "not stored".to_owned(), rule.place.to_string());
+        }
+        Some(Rule { ttl_ms: Some(ttl_ms), overrides, place, .. }) => {
+            let order = if *overrides { "override" } else { "if the origin says no lifetime" };
+            let text = format!("stored for {}, {order}", duration_text(*ttl_ms));
+            return say(lines, text, place.to_string());
+        }
+        _ => {}
+    }
+    let most = duration_text(site.default_ttl_ms);
+    let text = format!(
+        "stored as long as the origin says, else a tenth of the time since Last-Modified, 10 s to {most}"
+    );
+    say(lines, text, source(site, "default_ttl"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_become_requests() {
+        for (question, expected) in [
+            (
+                json!({ "url": "http://a.test/x?y#z" }),
+                Some("GET /x?y HTTP/1.1\r\nHost: a.test\r\n\r\n"),
+            ),
+            (json!({ "url": "http://a.test?y" }), Some("GET /?y HTTP/1.1\r\nHost: a.test\r\n\r\n")),
+            (
+                json!({ "url": "http://a", "method": "HEAD", "headers": ["X: 1"] }),
+                Some("HEAD / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n"),
+            ),
+            (json!({ "url": "a.test/x" }), None),
+            (json!({ "url": "http://a", "headers": ["X"] }), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(request(&question).ok().as_deref(), expected, "{question}");
+        }
+    }
+}
