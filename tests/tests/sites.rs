@@ -195,3 +195,24 @@ fn explain_says_what_decides() {
     assert_eq!(explain("http://b.test/")["outcome"], "unknown_host");
     assert_eq!(edge(&node, &["explain", "nonsense"]).0, Some(1));
 }
+
+#[test]
+fn a_reload_applies_what_it_can_and_names_the_rest() {
+    let origin = Origin::with("/a", Page::of(BODY));
+    let mut node = Node::start(NodeConfig::of(&origin.url()));
+    node.reconfigure(|config| config.server("head_timeout = \"200ms\"\nfill_threads = 7"));
+    node.sighup();
+    eventually("what waits is named", || {
+        (node.log_count("server.fill_threads waits for a restart") > 0).then_some(())
+    });
+    assert_eq!(node.log_count("head_timeout waits"), 0);
+    let mut client = node.connect();
+    client.send("GET /a HTTP/1.1\r\n");
+    let head = client.head().expect("an answer to half a head");
+    assert_eq!(head.status, 408, "the new time-out holds for who comes now");
+    // Only a restart undoes that it waits.
+    node.sighup();
+    eventually("it still waits", || {
+        (node.log_count("server.fill_threads waits for a restart") > 1).then_some(())
+    });
+}

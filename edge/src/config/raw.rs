@@ -241,10 +241,10 @@ impl<'d> Entry<'d> {
         }
     }
 
-    /// The entry at `key` of a table.
-    pub(super) fn part(&self, key: &'static str) -> Option<Entry<'d>> {
+    /// The entry at `key` of a table with the keys of `table`.
+    pub(super) fn part(&self, table: &'static Table, key: &'static str) -> Option<Entry<'d>> {
         let value = self.value.get_ref().as_table()?.get(key)?;
-        Some(Entry { key, value, ..*self })
+        Some(Entry { table, key, value, ..*self })
     }
 
     /// The keys of a table that names its own, each with its value; `None`: it is no table.

@@ -60,7 +60,8 @@ fn read(root: &Section<'_>, directory: &Path, listen: &[Listen], before: &[Site]
 /// Whose objects are shared must have any, and not one for each host.
 fn refuse_unshared<'s>(sections: &[Section<'_>], sites: impl Iterator<Item = &'s Site>) {
     let known: HashMap<&str, &Site> = sites.map(|site| (site.name.as_str(), site)).collect();
-    let shares = sections.iter().filter_map(|section| section.entry("key")?.part("share"));
+    let shares =
+        sections.iter().filter_map(|section| section.entry("key")?.part(&keys::KEY, "share"));
     for entry in shares {
         let Some(name) = entry.text() else { continue };
         match known.get(name).map(|site| &site.key) {

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::runtime;
+use super::{Plane, runtime};
 use crate::cache::Cache;
 use crate::cache::scrub::Scrub;
 
-/// Checkpoints every `period` for ever, on a thread that serves nobody.
-pub async fn checkpoints(cache: Arc<Cache>, period: Duration) {
+/// Checkpoints from time to time for ever, on a thread that serves nobody.
+pub async fn checkpoints(plane: Arc<Plane>) {
     loop {
-        tokio::time::sleep(period).await;
-        let cache = cache.clone();
+        tokio::time::sleep(plane.checkpoint_period()).await;
+        let cache = plane.cache.clone();
         runtime::off_thread(move || checkpoint(&cache)).await;
     }
 }

@@ -60,8 +60,8 @@ pub async fn serve(plane: Arc<Plane>, index: usize, mailbox: Arc<Mailbox<Demand>
         Err(error) => return tracing::error!(%error, "fill thread cannot watch its mailbox"),
     };
     if index == 0 {
-        runtime::spawn(background::checkpoints(plane.cache.clone(), plane.checkpoint));
         runtime::spawn(background::scrub(plane.cache.clone()));
+        runtime::spawn(background::checkpoints(plane.clone()));
     }
     let drain = plane.drain.subscribe();
     let filler = Rc::new(Filler::new(plane));

@@ -24,7 +24,7 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ use crate::session::Demand;
 pub struct Plane {
     cache: Arc<Cache>,
     metrics: FillMetrics,
-    checkpoint: Duration,
+    checkpoint_ms: AtomicU64,
     drain: watch::Sender<Option<Duration>>,
     running: AtomicUsize,
 }
@@ -79,10 +79,19 @@ impl Plane {
         Arc::new(Plane {
             cache,
             metrics: FillMetrics::default(),
-            checkpoint: Duration::from_millis(checkpoint_ms.max(1)),
+            checkpoint_ms: AtomicU64::new(checkpoint_ms),
             drain: watch::Sender::new(None),
             running: AtomicUsize::new(0),
         })
+    }
+
+    /// Changes the time between two writings of the index; the next one comes at its old time.
+    pub fn set_checkpoint_ms(&self, checkpoint_ms: u64) {
+        self.checkpoint_ms.store(checkpoint_ms, Relaxed);
+    }
+
+    fn checkpoint_period(&self) -> Duration {
+        Duration::from_millis(self.checkpoint_ms.load(Relaxed).max(1))
     }
 
     /// The plane's counters.

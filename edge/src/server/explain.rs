@@ -7,9 +7,11 @@ use super::node::Node;
 use crate::admin::Refusal;
 use crate::cache::policy::Policy;
 use crate::cache::purge::{Kind, Rule as Purge};
+use crate::cache::reuse::{Use, decide};
 use crate::cache::{Body, Object};
 use crate::clock::Now;
 use crate::config::{Origin, Rule, RuleMatch, Site as SiteConfig, duration_text};
+use crate::http::cache_control::RequestControl;
 use crate::http::request::{Method, Parsed, RequestHead, parse};
 use crate::origin::{Head, facts, head};
 use crate::session::key::{self, Part};
@@ -50,13 +52,14 @@ impl Node {
         rule_lines(&mut lines, rule);
         let found_by = key::key(self.cache.seed(), site, &host, &head);
         key_lines(&mut lines, site, (&host, &head), &format!("{found_by:?}"));
-        let in_memory = self.cache.lookup(found_by);
+        let in_memory = self.cache.lookup_for(found_by, head.headers());
         let where_it_is = if in_memory.is_some() { "in memory" } else { "on a volume" };
-        let object = in_memory.or_else(|| self.cache.load(found_by));
+        let object = in_memory.or_else(|| self.cache.load_for(found_by, head.headers()));
         let outcome = match &object {
             Some(object) => {
                 self.stored_lines(&mut lines, object, where_it_is);
-                freshness_lines(&mut lines, site, rule, object)
+                freshness_lines(&mut lines, site, rule, object);
+                use_of(&mut lines, object, &head)
             }
             None => {
                 lines.say("stored", "nothing", "");
@@ -87,6 +90,7 @@ impl Node {
         lines.say("stored", format!("{where_it_is}: status {}, {len}", object.meta.status), "");
         match &object.body {
             Body::File { .. } => lines.say("stored", "the origin's own file, sent as it is", ""),
+            Body::Variants(_) => lines.say("stored", "variants, none for these fields", "Vary"),
             Body::Memory(_) => lines.say("stored", "body with its head", ""),
             Body::Slices(slices) => {
                 lines.say(
@@ -228,13 +232,8 @@ fn key_lines(lines: &mut Lines, site: &Site, (host, head): (&str, &RequestHead<'
     lines.say("origin", format!("asked for {}", key::origin_target(site, head)), "");
 }
 
-/// The sum of freshness of what is stored, and what it comes to.
-fn freshness_lines(
-    lines: &mut Lines,
-    site: &Site,
-    rule: Option<&Rule>,
-    object: &Object,
-) -> &'static str {
+/// The sum of freshness of what is stored.
+fn freshness_lines(lines: &mut Lines, site: &Site, rule: Option<&Rule>, object: &Object) {
     let (meta, now) = (&object.meta, Now::read());
     let seconds = |ms: u64| format!("{}.{:03} s", ms / 1000, ms % 1000);
     let received = Now { mono_ms: now.mono_ms, unix_ms: meta.received_unix_ms };
@@ -259,7 +258,19 @@ fn freshness_lines(
         false => format!("age {} >= lifetime: stale", seconds(age_ms)),
     };
     lines.say("freshness", text, "RFC 9111 section 4.2");
-    if meta.is_fresh(now) { "hit" } else { "revalidate" }
+}
+
+/// What this request makes of it (RFC 9111 section 5.2.1, RFC 5861).
+fn use_of(lines: &mut Lines, object: &Object, head: &RequestHead<'_>) -> &'static str {
+    let asked = RequestControl::parse(head.all("cache-control"), head.all("pragma"));
+    let (outcome, text) = match decide(&object.meta, &asked, Now::read()) {
+        Use::Fresh => ("hit", "used as it is"),
+        Use::Stale => ("stale", "used though stale: the client takes it so"),
+        Use::StaleWhile => ("stale", "used though stale, and asked for anew meanwhile"),
+        Use::Ask => ("revalidate", "the origin is asked first"),
+    };
+    lines.say("freshness", text, "RFC 9111 sections 4 and 5.2, RFC 5861");
+    outcome
 }
 
 /// Which words of the origin a lifetime comes from.

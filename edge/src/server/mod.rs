@@ -8,6 +8,7 @@ mod explain;
 mod node;
 mod planes;
 mod purge;
+mod reload;
 mod verify;
 mod view;
 
@@ -70,9 +71,8 @@ pub fn serve(config: Config, source: Option<PathBuf>) -> Result<(), ServerError>
         .enable_all()
         .build()
         .map_err(ServerError::Thread)?;
-    let drain = Duration::from_millis(config.server.drain_timeout_ms);
     let node = Arc::new(Node::start(config, source)?);
-    let result = runtime.block_on(control(&node, drain));
+    let result = runtime.block_on(control(&node));
     node.end();
     // The admin task holds the node; with both gone the log is written out.
     drop(runtime);
@@ -80,7 +80,7 @@ pub fn serve(config: Config, source: Option<PathBuf>) -> Result<(), ServerError>
 }
 
 /// The control plane's life.
-async fn control(node: &Arc<Node>, drain: Duration) -> Result<(), ServerError> {
+async fn control(node: &Arc<Node>) -> Result<(), ServerError> {
     let mut signals = Signals::new().map_err(ServerError::Thread)?;
     let admin = admin::bind(&node.config().admin).await?;
     for addr in node.addresses() {
@@ -103,6 +103,7 @@ async fn control(node: &Arc<Node>, drain: Duration) -> Result<(), ServerError> {
             _ = sweep.tick() => node.tick(),
         }
     }
+    let drain = Duration::from_millis(node.config().server.drain_timeout_ms);
     drain_workers(node, drain, &mut signals).await;
     doors.abort();
     // Only then is the socket file gone.

@@ -25,7 +25,10 @@ pub(super) struct Node {
     pub(super) config: ArcSwap<Config>,
     /// Held while the configuration is changed: reads, checks and swaps are one.
     pub(super) changing: Mutex<()>,
-    source: Option<PathBuf>,
+    /// What the node was started with.
+    pub(super) begun: Config,
+    pub(super) source: Option<PathBuf>,
+    pub(super) shared: Arc<Shared>,
     pub(super) started: Instant,
     addresses: Vec<SocketAddr>,
     pub(super) cache: Arc<Cache>,
@@ -62,12 +65,14 @@ impl Node {
             cache: cache.clone(),
             sites: sites.clone(),
             fills: mailboxes,
-            timeouts: timeouts(&config),
+            timeouts: ArcSwap::from_pointee(timeouts(&config)),
         });
         let metrics = Metrics::new(config.server.workers);
         let workers = Workers::start(&config, listeners, &shared, &metrics, &log)?;
         Ok(Node {
+            begun: config.clone(),
             config: ArcSwap::from_pointee(config),
+            shared,
             changing: Mutex::new(()),
             source,
             started: Instant::now(),
@@ -120,44 +125,11 @@ impl Node {
         self.fills.stop();
     }
 
-    /// Reads the configuration again. Sites, lists of the guard and the log file follow it; running
-    /// downloads go on. An error leaves everything as it was.
-    pub(super) fn reload(&self) -> Result<String, String> {
-        self.log.reopen();
-        let Some(source) = &self.source else {
-            return Ok("no configuration file; the access log was reopened".to_owned());
-        };
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = Config::load(source).map_err(|errors| errors.to_string())?;
-        let old = self.config();
-        self.install_sites(&new);
-        report(&self.lock_guard().reload(&new.guard));
-        let unchanged = (&old.server, &old.listen, &old.admin, &old.cache, &old.log)
-            == (&new.server, &new.listen, &new.admin, &new.cache, &new.log);
-        let count = new.sites.len();
-        self.config.store(Arc::new(new));
-        Ok(match unchanged {
-            true => format!("reloaded: {count} sites"),
-            false => format!(
-                "reloaded: {count} sites; changes of [server], [[listen]], [admin], [cache] and \
-                 [log] wait for a restart"
-            ),
-        })
-    }
-
     /// Makes the sites of `new` those that requests are answered for; counters go on.
     pub(super) fn install_sites(&self, new: &Config) {
         let workers = self.metrics.workers.len();
         let sites = Sites::new(&new.sites, workers, Some(&self.sites.load()));
         self.sites.store(Arc::new(sites.with_unknown(&new.domains.unknown)));
-    }
-
-    /// [`Node::reload`] for a signal: the log says how it went.
-    pub(super) fn reload_logged(&self) {
-        match self.reload() {
-            Ok(done) => tracing::info!("{done}"),
-            Err(error) => tracing::error!("reload refused, nothing was changed:\n{error}"),
-        }
     }
 
     pub(super) fn lock_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
@@ -169,7 +141,8 @@ impl Node {
     }
 }
 
-fn timeouts(config: &Config) -> Timeouts {
+/// The time-outs of connections.
+pub(super) fn timeouts(config: &Config) -> Timeouts {
     Timeouts {
         head_ms: config.server.head_timeout_ms,
         idle_ms: config.server.idle_timeout_ms,
@@ -178,7 +151,8 @@ fn timeouts(config: &Config) -> Timeouts {
     }
 }
 
-fn report(notes: &[crate::guard::GuardNote]) {
+/// Says what the guard has to say.
+pub(super) fn report(notes: &[crate::guard::GuardNote]) {
     for note in notes {
         match note.is_warning() {
             true => tracing::warn!("guard: {note}"),

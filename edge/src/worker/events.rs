@@ -66,7 +66,8 @@ impl<I: Io> Worker<I> {
             }
             Ok((socket, peer)) => {
                 self.metrics.conns_accepted.add(1);
-                let session = Session::new(normalised(peer), self.shared.timeouts, self.now);
+                let session =
+                    Session::new(normalised(peer), **self.shared.timeouts.load(), self.now);
                 let name = self.conns.insert(socket, session);
                 self.drive(name);
             }

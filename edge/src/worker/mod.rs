@@ -47,8 +47,8 @@ pub struct Shared {
     pub sites: Arc<ArcSwap<Sites>>,
     /// One mailbox for each fill thread.
     pub fills: Vec<Arc<Mailbox<Demand>>>,
-    /// The time-outs of connections.
-    pub timeouts: Timeouts,
+    /// The time-outs of connections; a reload swaps them for those that come.
+    pub timeouts: ArcSwap<Timeouts>,
 }
 
 impl Shared {

@@ -81,7 +81,12 @@ impl Rig {
             cache,
             sites: Arc::new(ArcSwap::from_pointee(Sites::new(&[site()], 1, None))),
             fills: vec![Arc::new(Mailbox::new(4).unwrap())],
-            timeouts: Timeouts { head_ms: 1_000, idle_ms: 5_000, send_ms: 3_000, fill_ms: 4_000 },
+            timeouts: ArcSwap::from_pointee(Timeouts {
+                head_ms: 1_000,
+                idle_ms: 5_000,
+                send_ms: 3_000,
+                fill_ms: 4_000,
+            }),
         };
         let parts = Parts {
             index: 0,

@@ -8,6 +8,7 @@ use super::contenders::{Contender, Running};
 use super::load::{Load, check::check, get};
 use super::report::{Metric, Table, Target};
 use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
+use super::sites;
 use super::special;
 
 /// A question to the contenders.
@@ -35,6 +36,7 @@ enum Kind {
     Miss,
     Idle,
     Syscalls,
+    Sites,
 }
 
 use Contender::{
@@ -68,6 +70,7 @@ pub const ALL: &[Case] = &[
     case("churn", "connect, one 4 KiB request, close", REQUESTS, Kind::Churn),
     case("idle", "connections that had one answer and stay", IDLERS, Kind::Idle),
     case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
+    case("sites", "10,000 sites: loading them, finding one", &[], Kind::Sites),
 ];
 
 const fn case(
@@ -92,6 +95,11 @@ pub fn wanted(names: &[String]) -> Result<Vec<&'static Case>> {
 }
 
 impl Case {
+    /// Whether it measures the optimised node.
+    pub fn needs_node(&self) -> bool {
+        !matches!(self.kind, Kind::Sites)
+    }
+
     /// Measures it in all its settings.
     pub fn run(
         &self,
@@ -104,6 +112,7 @@ impl Case {
             Kind::Cold => special::cold(self, arena, pace, contenders, bar),
             Kind::Miss => special::miss(self, arena, pace, contenders, bar),
             Kind::Idle => special::idle(self, arena, pace, contenders),
+            Kind::Sites => sites::sites(self.name),
             Kind::Syscalls => special::syscalls(self, arena, pace, contenders),
             _ => {
                 let settings = self.settings(pace);

@@ -15,6 +15,7 @@ mod measure;
 mod plot;
 mod report;
 mod runs;
+mod sites;
 mod special;
 
 use arena::Arena;
@@ -63,7 +64,9 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         let packages: Vec<_> = chosen(arguments, &wanted).filter_map(Contender::package).collect();
         apt::install(&packages)?;
     }
-    build::node(true)?;
+    if wanted.iter().any(|case| case.needs_node()) {
+        build::node(true)?;
+    }
     let status = arena::enter()?;
     if !status.success() {
         bail!("the benchmark ended with {status}");
