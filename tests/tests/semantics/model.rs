@@ -1,8 +1,8 @@
 //! A naive cache, written down from RFC 9111's text, and the node: they agree on every observable of
 //! random histories, while the node's clock is moved.
 //!
-//! All times of the model are odd multiples of five seconds where they are compared with even ones, so
-//! that the moments in which a request is really made decide nothing.
+//! The clock moves by tens of seconds, and what an age is compared with is an odd multiple of five: the
+//! moments in which a request is really made decide nothing.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::origin::{Asked, Origin};
 const HISTORIES: u64 = 40;
 const STEPS: u64 = 80;
 /// Grace of the site, seconds.
-const GRACE_S: u64 = 45;
+const GRACE_S: u64 = 40;
 
 /// Directives of responses: as sent, and as the model understands them.
 const CONTROLS: [(&str, Control); 10] = [
@@ -25,7 +25,7 @@ const CONTROLS: [(&str, Control); 10] = [
     ("max-age=25, no-cache", Control { lifetime_s: 25, no_cache: true, no_stale: true, ..PLAIN }),
     ("max-age=25, stale-if-error=10", Control { lifetime_s: 25, if_error_s: Some(10), ..PLAIN }),
     ("max-age=25, immutable", Control { lifetime_s: 25, immutable: true, ..PLAIN }),
-    ("max-age=0", PLAIN),
+    ("max-age=5", Control { lifetime_s: 5, ..PLAIN }),
     ("no-store", Control { never: true, ..PLAIN }),
     ("private, max-age=45", Control { never: true, ..PLAIN }),
 ];
@@ -54,7 +54,7 @@ const ASKING: [&str; 9] = [
     "",
     "",
     "",
-    "max-age=10",
+    "max-age=15",
     "min-fresh=10",
     "no-cache",
     "max-stale=10",
@@ -113,7 +113,7 @@ impl Stored {
         if age_s < lifetime_s {
             return match asking {
                 _ if self.control.immutable => true,
-                "max-age=10" => age_s < 10,
+                "max-age=15" => age_s < 15,
                 "min-fresh=10" => lifetime_s - age_s > 10,
                 _ => true,
             };
