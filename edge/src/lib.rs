@@ -20,6 +20,7 @@ pub mod cache;
 pub mod guard;
 pub mod origin;
 pub mod site;
+pub mod tls;
 
 // Floor 3: the client-facing HTTP machine.
 pub mod session;

@@ -37,6 +37,10 @@ pub const WORKER_MAILBOX_MAX: usize = 4_096;
 pub const FILL_MAILBOX_MAX: usize = 16_384;
 /// Bytes one connection may send per turn of its worker, for fairness.
 pub const TURN_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// File bytes read at once to be sealed for a TLS connection.
+pub const TLS_READ_BYTES: usize = 64 * 1024;
+/// File bytes sealed before they are handed to the socket.
+pub const TLS_TURN_BYTES: usize = 128 * 1024;
 /// Pipe capacity asked for, bytes.
 pub const PIPE_BYTES: usize = 1024 * 1024;
 /// Pipes one worker keeps; connections beyond it send with `sendfile`.

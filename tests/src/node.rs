@@ -63,6 +63,13 @@ impl Node {
         self.admin
     }
 
+    /// Where clients connect to the listener `index`, in the order of the configuration.
+    #[track_caller]
+    pub fn addr_of(&self, index: usize) -> SocketAddr {
+        let addrs = self.process.lines(|line| line.strip_prefix("listening on ")?.parse().ok());
+        *addrs.get(index).unwrap_or_else(|| panic!("no listener {index} of {addrs:?}"))
+    }
+
     /// The URL of a target.
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.addr)

@@ -10,6 +10,7 @@ pub struct NodeConfig {
     sites: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     heads: Vec<String>,
+    top: Vec<String>,
     volume_mib: Option<u64>,
     volumes: Option<String>,
 }
@@ -52,6 +53,21 @@ impl NodeConfig {
         self
     }
 
+    /// Adds whole sections, as TOML text.
+    pub fn section(mut self, text: &str) -> NodeConfig {
+        self.top.push(text.into());
+        self
+    }
+
+    /// Adds a TLS listener, with these pairs of certificate and key.
+    pub fn tls(self, pairs: &[(&Path, &Path)]) -> NodeConfig {
+        let listen = "[[listen]]\naddr = \"127.0.0.1:0\"\ntls = true\n";
+        pairs.iter().fold(self.section(listen), |config, (cert, key)| {
+            let (cert, key) = (cert.display(), key.display());
+            config.section(&format!("[[certificate]]\ncert = \"{cert}\"\nkey = \"{key}\"\n"))
+        })
+    }
+
     /// Size of the one volume; 256 MiB otherwise.
     pub fn volume_mib(mut self, mib: u64) -> NodeConfig {
         self.volume_mib = Some(mib);
@@ -74,6 +90,7 @@ impl NodeConfig {
         let own = format!("[{{ path = \"{dir}/volume\", size = \"{size}MiB\" }}]");
         let volumes = self.volumes.as_deref().unwrap_or(&own);
         let sites = [&self.heads[..], &self.sites].concat().join("\n");
+        let top = self.top.join("\n");
         format!(
             "[server]
 workers = 2
@@ -81,6 +98,7 @@ workers = 2
 [[listen]]
 addr = \"127.0.0.1:0\"
 
+{top}
 [admin]
 addr = \"127.0.0.1:0\"
 

@@ -85,6 +85,12 @@ impl Process {
         }
     }
 
+    /// What `pick` makes of the lines of standard error so far.
+    pub fn lines<T>(&self, pick: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let state = self.lines.state.lock().expect("no panic under it");
+        state.0.iter().filter_map(|line| pick(line)).collect()
+    }
+
     /// How many lines of standard error hold `text`.
     pub fn count_lines(&self, text: &str) -> usize {
         let state = self.lines.state.lock().expect("no panic under it");

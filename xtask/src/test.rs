@@ -7,9 +7,10 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 9] = [
+pub const TOOLS: [(&str, &str); 10] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("wget", "wget"),
     ("aria2", "aria2c"),
     ("bpftool", "bpftool"),

@@ -14,7 +14,18 @@ pub(super) struct Table {
 pub(super) static ROOT: Table = Table {
     title: "the file",
     name: "",
-    keys: &["server", "listen", "certificate", "admin", "cache", "guard", "log", "domains", "site"],
+    keys: &[
+        "server",
+        "listen",
+        "tls",
+        "certificate",
+        "admin",
+        "cache",
+        "guard",
+        "log",
+        "domains",
+        "site",
+    ],
 };
 pub(super) static SERVER: Table = Table {
     title: "[server]",
@@ -31,8 +42,12 @@ pub(super) static SERVER: Table = Table {
 };
 pub(super) static LISTEN: Table =
     Table { title: "[[listen]]", name: "listen", keys: &["addr", "congestion", "backlog", "tls"] };
-pub(super) static CERTIFICATE: Table =
-    Table { title: "[[certificate]]", name: "certificate", keys: &["cert", "key"] };
+pub(super) static TLS: Table = Table { title: "[tls]", name: "tls", keys: &["profile"] };
+pub(super) static CERTIFICATE: Table = Table {
+    title: "[[certificate]]",
+    name: "certificate",
+    keys: &["cert", "key", "ocsp", "client_ca"],
+};
 pub(super) static ADMIN: Table =
     Table { title: "[admin]", name: "admin", keys: &["addr", "socket"] };
 pub(super) static CACHE: Table = Table {
@@ -124,10 +139,11 @@ pub(super) static RULE: Table = Table {
 
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 13] = [
+pub(super) static ALL: [&Table; 14] = [
     &ROOT,
     &SERVER,
     &LISTEN,
+    &TLS,
     &CERTIFICATE,
     &ADMIN,
     &CACHE,

@@ -5,8 +5,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use super::raw::{Entry, Section};
-use super::resolved::{Admin, Cache, Certificate, Config, Listen, Log, LogFormat, Server, Volume};
-use super::{check, domains, guard, keys, sites};
+use super::resolved::{Admin, Cache, Config, Listen, Log, LogFormat, Server, Volume};
+use super::{check, domains, guard, keys, sites, tls};
 use crate::limits;
 
 pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
@@ -35,7 +35,8 @@ pub(super) fn config(root: &Section<'_>, directory: &Path, name: &str) -> Config
 
     Config {
         server: server(&root.section("server", &keys::SERVER)),
-        certificates: certificates(root, directory),
+        tls: tls::tls(&root.section("tls", &keys::TLS)),
+        certificates: tls::certificates(root, directory),
         cache: cache(&root.section("cache", &keys::CACHE), directory),
         guard: guard::guard(&root.section("guard", &keys::GUARD), directory, &listen, &admin),
         log: log(&root.section("log", &keys::LOG), directory),
@@ -87,7 +88,7 @@ fn listen(root: &Section<'_>) -> Vec<Listen> {
         };
         let congestion = section.entry("congestion").and_then(check::congestion);
         let backlog = section.entry("backlog").and_then(|entry| entry.integer(1..=65_535));
-        let tls = section.entry("tls").is_some_and(|entry| tls(entry, root));
+        let tls = section.entry("tls").is_some_and(|entry| tls::is_wanted(&entry, root));
         let Some(socket_addr) = check::socket_addr(addr) else { continue };
         if socket_addr.port() != 0 && all.iter().any(|listen| listen.addr == socket_addr) {
             addr.refuse(format!("{socket_addr} is listened on already; remove one [[listen]]"));
@@ -101,28 +102,6 @@ fn listen(root: &Section<'_>) -> Vec<Listen> {
 
 pub(super) fn plain_listen(addr: SocketAddr) -> Listen {
     Listen { addr, congestion: None, tls: false, backlog: BACKLOG_DEFAULT }
-}
-
-fn tls(entry: Entry<'_>, root: &Section<'_>) -> bool {
-    let wanted = entry.flag() == Some(true);
-    if wanted && root.entry("certificate").is_none() {
-        entry.refuse("a TLS listener needs a [[certificate]] with cert and key");
-    }
-    if wanted {
-        entry.refuse("TLS is not supported yet; set it to false, or put a TLS proxy in front");
-    }
-    wanted
-}
-
-fn certificates(root: &Section<'_>, directory: &Path) -> Vec<Certificate> {
-    let file = |section: &Section<'_>, key, cure| path(section.required(key, cure)?, directory);
-    let sections = root.sections("certificate", &keys::CERTIFICATE);
-    let certificate = |section: &Section<'_>| {
-        let cert = file(section, "cert", "name the PEM file of the chain");
-        let key = file(section, "key", "name the PEM file of the key");
-        Some(Certificate { cert: cert?, key: key? })
-    };
-    sections.iter().filter_map(certificate).collect()
 }
 
 fn admin(section: &Section<'_>, directory: &Path, listen: &[Listen]) -> Admin {

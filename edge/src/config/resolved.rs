@@ -16,7 +16,9 @@ pub struct Config {
     pub server: Server,
     /// Where clients connect; at least one.
     pub listen: Vec<Listen>,
-    /// Certificates for `tls` listeners (not used by plain ones).
+    /// Settings of `tls` listeners.
+    pub tls: Tls,
+    /// Certificates for `tls` listeners (not used by plain ones); the first is the default.
     pub certificates: Vec<Certificate>,
     /// The control plane's doors.
     pub admin: Admin,
@@ -64,6 +66,24 @@ pub struct Listen {
     pub backlog: u32,
 }
 
+/// `[tls]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Which versions are spoken.
+    pub profile: TlsProfile,
+}
+
+/// Which versions of TLS are spoken. The suites of all have forward secrecy and authenticated
+/// encryption.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsProfile {
+    /// TLS 1.3 alone.
+    Modern,
+    /// TLS 1.2 and 1.3.
+    #[default]
+    Intermediate,
+}
+
 /// `[[certificate]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -71,6 +91,10 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// PEM key.
     pub key: PathBuf,
+    /// DER answer of the authority's OCSP responder, stapled to the certificate.
+    pub ocsp: Option<PathBuf>,
+    /// PEM certificates of the authorities whose clients are let in; `None`: everybody is.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `[admin]`

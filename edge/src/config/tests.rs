@@ -92,8 +92,7 @@ fn server_and_listen() {
         ),
         (
             "[[listen]]\naddr = \"0.0.0.0:443\"\ntls = true",
-            "e.toml:3: listen.tls: a TLS listener needs a [[certificate]] with cert and key\n\
-             e.toml:3: listen.tls: TLS is not supported yet; set it to false, or put a TLS proxy in front",
+            "e.toml:3: listen.tls: a TLS listener needs a [[certificate]] with cert and key",
         ),
         (
             "[[certificate]]\ncert = \"a.pem\"",

@@ -10,7 +10,7 @@ type OutcomeField =
     (&'static str, &'static str, fn(&SiteShard) -> &[LocalCounter; Outcome::ALL.len()]);
 
 /// Summed over workers.
-const WORKER_FIELDS: [WorkerField; 16] = [
+const WORKER_FIELDS: [WorkerField; 20] = [
     ("edge_conns_accepted_total", "Connections accepted.", |w| &w.conns_accepted),
     ("edge_conns_closed_total", "Connections closed.", |w| &w.conns_closed),
     ("edge_conns_refused_total", "Connections turned away because the node was full.", |w| {
@@ -37,6 +37,14 @@ const WORKER_FIELDS: [WorkerField; 16] = [
         &w.cold_spans
     }),
     ("edge_pipe_misses_total", "Times no pipe was free and sendfile was used.", |w| &w.pipe_misses),
+    ("edge_tls_handshakes_total", "TLS handshakes that came to their end.", |w| &w.handshakes),
+    ("edge_tls_resumptions_total", "Of edge_tls_handshakes_total: of a session before.", |w| {
+        &w.handshakes_resumed
+    }),
+    ("edge_tls_handshake_failures_total", "TLS connections that ended in the handshake.", |w| {
+        &w.handshakes_failed
+    }),
+    ("edge_tls_sent_bytes_total", "Bytes of TLS records written to clients.", |w| &w.sealed_bytes),
     ("edge_worker_turns_total", "Turns of the workers' loops.", |w| &w.turns),
     (
         "edge_worker_allocations_total",

@@ -120,6 +120,14 @@ pub struct WorkerMetrics {
     pub cold_spans: LocalCounter,
     /// Times no pipe was free and `sendfile` was used.
     pub pipe_misses: LocalCounter,
+    /// TLS handshakes that came to their end.
+    pub handshakes: LocalCounter,
+    /// Of those, of clients that resumed a session.
+    pub handshakes_resumed: LocalCounter,
+    /// TLS connections that ended before that.
+    pub handshakes_failed: LocalCounter,
+    /// Bytes of TLS records written to clients.
+    pub sealed_bytes: LocalCounter,
     /// Turns of the loop.
     pub turns: LocalCounter,
     /// Heap allocations made by the thread since it finished starting.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +99,18 @@ impl Io for Ring {
         }
     }
 
+    fn send_pieces(
+        &mut self,
+        socket: &Socket,
+        pieces: &[io::IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        let mut flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        flags.set(SendFlags::MORE, more);
+        let mut no_control = SendAncillaryBuffer::default();
+        Ok(rustix::net::sendmsg(socket, pieces, &mut no_control, flags)?)
+    }
+
     fn cork(&mut self, socket: &Socket, on: bool) {
         // It fails on a socket that is gone or not TCP: then there is nothing to hold back.
         let _ = sockopt::set_tcp_cork(socket, on);
@@ -149,6 +162,16 @@ impl Io for Ring {
         len: usize,
     ) -> io::Result<usize> {
         splice::file_to_socket(file, offset, socket, len)
+    }
+
+    fn read_file(&mut self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        file.read_at(into, offset)
+    }
+
+    fn read_pipe(&mut self, pipe: &mut Pipe, into: &mut [u8]) -> io::Result<usize> {
+        let taken = rustix::io::read(&pipe.state.ends.read, into)?;
+        pipe.len -= taken;
+        Ok(taken)
     }
 
     fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool {

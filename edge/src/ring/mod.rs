@@ -135,6 +135,13 @@ pub trait Io {
     /// Sends some of two pieces, the second after the first; `more` says that further bytes follow
     /// at once. `WouldBlock` when the socket takes none: see [`Io::await_writable`].
     fn send(&mut self, socket: &Self::Socket, pieces: [&[u8]; 2], more: bool) -> io::Result<usize>;
+    /// As [`Io::send`], of any number of pieces.
+    fn send_pieces(
+        &mut self,
+        socket: &Self::Socket,
+        pieces: &[io::IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize>;
     /// Holds partial segments back while on; lets them go when turned off.
     fn cork(&mut self, socket: &Self::Socket, on: bool);
 
@@ -173,6 +180,11 @@ pub trait Io {
         offset: u64,
         len: usize,
     ) -> io::Result<usize>;
+    /// Reads up to `into.len()` bytes of `file` from `offset`; zero at the end of the file. Waits for
+    /// the disk if they are not resident.
+    fn read_file(&mut self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+    /// Takes up to `into.len()` bytes out of a pipe that is not empty.
+    fn read_pipe(&mut self, pipe: &mut Self::Pipe, into: &mut [u8]) -> io::Result<usize>;
     /// Whether reading these bytes, which must lie inside the file, will not wait for a disk; what
     /// cannot be told counts as resident.
     fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool;

@@ -3,6 +3,7 @@
 //! The calling thread becomes the control plane: a tokio runtime for signals and the admin API.
 #![forbid(unsafe_code)]
 
+mod certificates;
 mod domains;
 mod explain;
 mod node;
@@ -52,6 +53,9 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] crate::cache::StoreError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// A worker could not make its ring.
     #[error(transparent)]
     Ring(crate::ring::RingError),

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::ServerError;
+use super::certificates;
 use super::planes::{self, Fills, Workers};
 use super::verify::Verification;
 use crate::cache::Cache;
@@ -48,7 +49,7 @@ impl Node {
     pub(super) fn start(config: Config, source: Option<PathBuf>) -> Result<Node, ServerError> {
         let listeners = planes::listen(&config)?;
         let addresses = listeners.first().into_iter().flatten();
-        let addresses = addresses.filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses = addresses.filter_map(|(listener, _)| listener.local_addr().ok()).collect();
         let log = AccessLog::start(&config.log).map_err(|source| ServerError::Log {
             path: config.log.access.clone().unwrap_or_default(),
             source,
@@ -59,6 +60,7 @@ impl Node {
         let sites = Sites::new(&config.sites, config.server.workers, None)
             .with_unknown(&config.domains.unknown);
         let sites = Arc::new(ArcSwap::from_pointee(sites));
+        let tls = certificates::acceptor(&config, None)?;
         let mailboxes = planes::mailboxes(config.server.fill_threads)?;
         let fills = Fills::start(&config, &cache, &mailboxes)?;
         let shared = Arc::new(Shared {
@@ -66,6 +68,7 @@ impl Node {
             sites: sites.clone(),
             fills: mailboxes,
             timeouts: ArcSwap::from_pointee(timeouts(&config)),
+            tls: ArcSwapOption::from_pointee(tls),
         });
         let metrics = Metrics::new(config.server.workers);
         let workers = Workers::start(&config, listeners, &shared, &metrics, &log)?;

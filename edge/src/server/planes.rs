@@ -34,10 +34,13 @@ pub(super) struct Fills {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// A listener, and whether its clients speak TLS.
+pub(super) type Listening = (TcpListener, bool);
+
 /// Opens every listener once a worker: `listeners[worker][listen]`. A port chosen by the kernel is
 /// chosen once.
-pub(super) fn listen(config: &Config) -> Result<Vec<Vec<TcpListener>>, ServerError> {
-    let mut listeners: Vec<Vec<TcpListener>> = Vec::new();
+pub(super) fn listen(config: &Config) -> Result<Vec<Vec<Listening>>, ServerError> {
+    let mut listeners: Vec<Vec<Listening>> = Vec::new();
     listeners.resize_with(config.server.workers, Vec::new);
     for listen in &config.listen {
         let mut addr = listen.addr;
@@ -49,7 +52,7 @@ pub(super) fn listen(config: &Config) -> Result<Vec<Vec<TcpListener>>, ServerErr
             let listener = sys::net::listener(addr, backlog, listen.congestion.as_deref());
             let listener = listener.map_err(failed)?;
             addr = listener.local_addr().map_err(failed)?;
-            own.push(listener);
+            own.push((listener, listen.tls));
         }
     }
     Ok(listeners)
@@ -59,7 +62,7 @@ impl Workers {
     /// Starts one thread for each set of listeners and waits until each has its ring.
     pub(super) fn start(
         config: &Config,
-        listeners: Vec<Vec<TcpListener>>,
+        listeners: Vec<Vec<Listening>>,
         shared: &Arc<Shared>,
         metrics: &Metrics,
         log: &AccessLog,

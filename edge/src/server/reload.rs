@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::certificates;
 use super::node::{Node, report, timeouts};
 use crate::config::Config;
 
 impl Node {
-    /// Reads the configuration again. Sites, domains, time-outs, the checkpoint's period, the guard's
+    /// Reads the configuration again. Sites, domains, certificates, time-outs, the checkpoint's period, the guard's
     /// lists and the log file follow it; running downloads go on. The answer says in a line each what
     /// waits for a restart. An error leaves everything as it was.
     pub(super) fn reload(&self) -> Result<String, String> {
@@ -16,6 +17,9 @@ impl Node {
         };
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let new = Config::load(source).map_err(|errors| errors.to_string())?;
+        let tls = certificates::acceptor(&new, self.shared.tls.load().as_deref())
+            .map_err(|error| error.to_string())?;
+        self.shared.tls.store(tls.map(Arc::new));
         report(&self.lock_guard().reload(&new.guard));
         self.shared.timeouts.store(Arc::new(timeouts(&new)));
         self.fills.plane.set_checkpoint_ms(new.cache.checkpoint_ms);

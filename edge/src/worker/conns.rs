@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::secure::Tls;
 use crate::limits::CONNS_PER_WORKER_MAX;
 use crate::mailbox::Token;
 use crate::ring::{Io, OpId};
@@ -11,6 +12,8 @@ use crate::session::Session;
 pub(super) struct Conn<I: Io> {
     pub(super) socket: I::Socket,
     pub(super) session: Session,
+    /// Its records, if it speaks TLS.
+    pub(super) tls: Option<Box<Tls>>,
     /// Bytes on their way from a file to the socket.
     pub(super) pipe: Option<I::Pipe>,
     /// Whether the bytes in the pipe are followed by more at once.
@@ -91,6 +94,7 @@ impl<I: Io> Conns<I> {
         let conn = Conn {
             socket,
             session,
+            tls: None,
             pipe: None,
             more: false,
             receive: None,

@@ -1,9 +1,11 @@
 //! What the kernel finished, and whose it is.
 
 use super::conns::{Name, normalised};
+use super::secure::{self, Tls};
 use super::{ACCEPT_RETRY_MS, Worker, send};
 use crate::ring::{Buffer, Event, EventKind, Io};
 use crate::session::Session;
+use crate::tls::Stream;
 
 /// Token of the inbox's eventfd.
 pub(super) const WATCH: u64 = 1 << 56;
@@ -53,6 +55,7 @@ impl<I: Io> Worker<I> {
         result: std::io::Result<(I::Socket, std::net::SocketAddr)>,
     ) {
         let door = self.doors.get_mut((token & 0xffff_ffff) as usize);
+        let is_tls = door.as_ref().is_some_and(|door| door.tls);
         if let Some(door) = door.filter(|_| !more) {
             door.armed = None;
             if result.as_ref().is_err_and(|error| !is_one_clients(error)) {
@@ -68,7 +71,11 @@ impl<I: Io> Worker<I> {
                 self.metrics.conns_accepted.add(1);
                 let session =
                     Session::new(normalised(peer), **self.shared.timeouts.load(), self.now);
+                let acceptor = is_tls.then(|| self.shared.tls.load_full()).flatten();
                 let name = self.conns.insert(socket, session);
+                if let Some(conn) = self.conns.find(name).filter(|_| is_tls) {
+                    conn.tls = acceptor.map(|acceptor| Tls::new(Stream::new(acceptor)));
+                }
                 self.drive(name);
             }
             Err(error) if is_one_clients(&error) => {}
@@ -95,11 +102,20 @@ impl<I: Io> Worker<I> {
         }
         match result {
             Ok(buffer) => {
+                let bytes = self.io.bytes(&buffer);
+                let mut is_sound = true;
                 match buffer.len() {
                     0 => conn.session.handle_eof(),
-                    _ => conn.session.handle_bytes(self.io.bytes(&buffer), self.now),
+                    _ if conn.tls.is_some() => {
+                        let scratch = &mut self.scratch;
+                        is_sound = secure::received(&self.metrics, conn, bytes, scratch, self.now);
+                    }
+                    _ => conn.session.handle_bytes(bytes, self.now),
                 }
                 self.io.recycle(buffer);
+                if !is_sound {
+                    secure::give_up(&mut self.io, conn);
+                }
             }
             // Out of buffers, or cancelled to pause: armed again when the connection settles.
             Err(error) if matches!(error.raw_os_error(), Some(NO_BUFFERS | CANCELLED)) => {}

@@ -8,6 +8,7 @@
 mod conns;
 mod events;
 mod inbox;
+mod secure;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam::utils::CachePadded;
 
 pub use inbox::{Inbox, Phase};
@@ -32,7 +33,9 @@ use crate::ring::{Io, OpId};
 use crate::session::{Action, Context, Demand, Session, Timeouts};
 use crate::site::Sites;
 use crate::sys;
+use crate::tls::Acceptor;
 use conns::{Conns, Name};
+use secure::Scratch;
 
 /// Longest sleep, so that phase changes and log flushes are never far.
 const SLEEP_MAX_MS: u64 = 1_000;
@@ -49,6 +52,8 @@ pub struct Shared {
     pub fills: Vec<Arc<Mailbox<Demand>>>,
     /// The time-outs of connections; a reload swaps them for those that come.
     pub timeouts: ArcSwap<Timeouts>,
+    /// What connections of TLS listeners are offered; a reload swaps it.
+    pub tls: ArcSwapOption<Acceptor>,
 }
 
 impl Shared {
@@ -70,6 +75,7 @@ impl Shared {
 
 struct Door<I: Io> {
     listener: I::Listener,
+    tls: bool,
     armed: Option<OpId>,
     retry_ms: u64,
 }
@@ -93,6 +99,7 @@ pub struct Worker<I: Io> {
     allocations_known: u64,
     pipes_known: u64,
     log_due_ms: Option<u64>,
+    scratch: Scratch,
 }
 
 /// What a worker is made of.
@@ -101,8 +108,8 @@ pub struct Parts<I: Io> {
     pub index: usize,
     /// Its ring.
     pub io: I,
-    /// Its own listeners.
-    pub listeners: Vec<I::Listener>,
+    /// Its own listeners, and whether their clients speak TLS.
+    pub listeners: Vec<(I::Listener, bool)>,
     /// What it shares.
     pub shared: Arc<Shared>,
     /// Its inbox.
@@ -127,7 +134,9 @@ impl<I: Io> Worker<I> {
             inbox,
             metrics,
             sink,
-            doors: doors.map(|listener| Door { listener, armed: None, retry_ms: 0 }).collect(),
+            doors: doors
+                .map(|(listener, tls)| Door { listener, tls, armed: None, retry_ms: 0 })
+                .collect(),
             conns: Conns::new(),
             wheel: Wheel::new(now.mono_ms),
             queue: VecDeque::new(),
@@ -136,6 +145,7 @@ impl<I: Io> Worker<I> {
             allocations_known: sys::alloc::count(),
             pipes_known: 0,
             log_due_ms: None,
+            scratch: Scratch::default(),
         }
     }
 
@@ -196,10 +206,11 @@ impl<I: Io> Worker<I> {
             if conn.cold.is_some() || conn.writable.is_some() {
                 break;
             }
-            match send::staged(&mut self.io, &self.metrics, conn, &mut budget, self.now) {
+            let (io, metrics, scratch) = (&mut self.io, &*self.metrics, &mut self.scratch);
+            match send::staged(io, metrics, conn, scratch, &mut budget, self.now) {
                 send::Flow::Ready if budget > 0 => {}
                 send::Flow::Blocked => {
-                    send::await_writable(&mut self.io, &self.metrics, conn, name);
+                    send::await_writable(io, metrics, conn, name);
                     break;
                 }
                 send::Flow::Ready | send::Flow::Spent => {
@@ -208,16 +219,17 @@ impl<I: Io> Worker<I> {
                     }
                     break;
                 }
-                send::Flow::Gone => send::hang_up(&mut self.io, conn),
+                send::Flow::Gone => send::hang_up(io, conn),
                 send::Flow::Unreadable => conn.session.handle_unreadable(),
             }
             conn.waiting = false;
             let flow = match conn.session.poll_action(&context) {
                 Action::Send { more } => {
-                    send::literal(&mut self.io, &self.metrics, conn, more, &mut budget, self.now)
+                    send::literal(io, metrics, conn, more, &mut budget, self.now)
                 }
                 Action::File { more } => {
-                    send::file(&mut self.io, &self.metrics, conn, name, more, &mut budget, self.now)
+                    let span = (name, more);
+                    send::file(io, metrics, conn, span, scratch, &mut budget, self.now)
                 }
                 Action::Demand(demand) => {
                     if !self.shared.ask(demand) {
@@ -226,14 +238,15 @@ impl<I: Io> Worker<I> {
                     send::Flow::Ready
                 }
                 Action::Wait => {
-                    send::await_fill(&mut self.io, &self.metrics, conn);
+                    send::await_fill(io, metrics, conn);
                     break;
                 }
                 Action::Read => break,
                 Action::Finished => {
-                    finish(self.index, &self.metrics, &mut self.sink, &conn.session, self.now);
+                    finish(self.index, metrics, &mut self.sink, &conn.session, self.now);
                     if let Some(Action::ShutDown) = conn.session.handle_logged(&context) {
-                        self.io.shutdown_write(&conn.socket);
+                        secure::close(io, conn);
+                        io.shutdown_write(&conn.socket);
                     }
                     send::Flow::Ready
                 }
@@ -243,9 +256,9 @@ impl<I: Io> Worker<I> {
             match flow {
                 send::Flow::Ready | send::Flow::Spent => {}
                 send::Flow::Blocked => {
-                    send::await_writable(&mut self.io, &self.metrics, conn, name);
+                    send::await_writable(io, metrics, conn, name);
                 }
-                send::Flow::Gone => send::hang_up(&mut self.io, conn),
+                send::Flow::Gone => send::hang_up(io, conn),
                 send::Flow::Unreadable => conn.session.handle_unreadable(),
             }
         }

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 
 use super::conns::{Conn, Name};
 use super::events::Kind;
+use super::secure::{self, Scratch};
 use crate::clock::Now;
 use crate::limits::PIPE_BYTES;
 use crate::metrics::WorkerMetrics;
@@ -30,14 +31,18 @@ pub(super) enum Flow {
     Unreadable,
 }
 
-/// Sends what is in the pipe. `Ready`: it is empty.
+/// Sends what is in the pipe, or sealed. `Ready`: nothing is left.
 pub(super) fn staged<I: Io>(
     io: &mut I,
     metrics: &WorkerMetrics,
     conn: &mut Conn<I>,
+    scratch: &mut Scratch,
     budget: &mut u64,
     now: Now,
 ) -> Flow {
+    if conn.tls.is_some() {
+        return secure::flush(io, metrics, conn, scratch, budget, now);
+    }
     while let Some(pipe) = conn.pipe.as_mut().filter(|pipe| io.pipe_len(pipe) > 0) {
         if *budget == 0 {
             return Flow::Spent;
@@ -63,6 +68,9 @@ pub(super) fn literal<I: Io>(
     budget: &mut u64,
     now: Now,
 ) -> Flow {
+    if conn.tls.is_some() {
+        return secure::literal(metrics, conn, more, now);
+    }
     let sent = io.send(&conn.socket, conn.session.bytes(), more);
     direct(metrics, conn, sent, true, budget, now)
 }
@@ -72,11 +80,14 @@ pub(super) fn file<I: Io>(
     io: &mut I,
     metrics: &WorkerMetrics,
     conn: &mut Conn<I>,
-    name: Name,
-    more: bool,
+    (name, more): (Name, bool),
+    scratch: &mut Scratch,
     budget: &mut u64,
     now: Now,
 ) -> Flow {
+    if conn.tls.is_some() {
+        return secure::file(io, metrics, conn, (name, more), scratch);
+    }
     let Some(span) = conn.session.span() else { return Flow::Ready };
     let len = span.len.min(PIPE_BYTES as u64) as usize;
     let resident = io.is_resident(&span.file, span.offset, len as u64);

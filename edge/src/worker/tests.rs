@@ -87,11 +87,12 @@ impl Rig {
                 send_ms: 3_000,
                 fill_ms: 4_000,
             }),
+            tls: ArcSwapOption::empty(),
         };
         let parts = Parts {
             index: 0,
             io,
-            listeners: vec![listener],
+            listeners: vec![(listener, false)],
             shared: Arc::new(shared),
             inbox: inbox.clone(),
             metrics: Arc::default(),

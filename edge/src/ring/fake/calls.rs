@@ -114,6 +114,16 @@ impl Io for FakeRing {
         Ok(sent)
     }
 
+    fn send_pieces(
+        &mut self,
+        socket: &FakeSocket,
+        pieces: &[io::IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        self.send(socket, [&bytes, &[]], more)
+    }
+
     fn cork(&mut self, socket: &FakeSocket, on: bool) {
         self.open_conn(socket).corked = on;
     }
@@ -191,6 +201,22 @@ impl Io for FakeRing {
         let bytes = read_some(file, offset, room)?;
         self.open_conn(socket).outgoing.extend(&bytes);
         Ok(bytes.len())
+    }
+
+    fn read_file(&mut self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let part = self.dice.part_of(into.len());
+        let bytes = read_some(file, offset, part)?;
+        into[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+
+    fn read_pipe(&mut self, pipe: &mut FakePipe, into: &mut [u8]) -> io::Result<usize> {
+        let len = into.len().min(pipe.len);
+        for (to, byte) in into.iter_mut().zip(self.pipe_bytes(pipe).drain(..len)) {
+            *to = byte;
+        }
+        pipe.len -= len;
+        Ok(len)
     }
 
     fn is_resident(&mut self, _file: &File, _offset: u64, _len: u64) -> bool {
