@@ -47,6 +47,14 @@ pub const PIPE_BYTES: usize = 1024 * 1024;
 pub const PIPES_PER_WORKER_MAX: usize = 1_024;
 /// Bytes an uncacheable body may wait in memory for its client.
 pub const RELAY_BUFFER_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of a request body that may wait in memory for its origin.
+pub const UPLOAD_BUFFER_MAX_BYTES: usize = 256 * 1024;
+/// Interim answers (1xx) of one request that may wait for its client; further ones are dropped.
+pub const INTERIMS_WAITING_MAX: usize = 8;
+/// Time a client that expects `100 Continue` waits for its origin's word, ms (RFC 9110 §10.1.1).
+pub const CONTINUE_WAIT_MS: u64 = 1_000;
+/// Time in which no byte may pass through a tunnel, ms, where a site says nothing else.
+pub const UPGRADE_TIMEOUT_MS: u64 = 300_000;
 /// Smallest and largest slice size a config may ask for.
 pub const SLICE_MIN_BYTES: u64 = 64 * 1024;
 /// See [`SLICE_MIN_BYTES`].

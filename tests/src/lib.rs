@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `EDGE_BIN` | the binary under test; default: `target/<profile>/edge` beside the test |
 //! | `EDGE_TEST_LARGE=1` | the large file has 4 GiB instead of 64 MiB |
+//! | `EDGE_TEST_PUT_GIB=10` | the large upload has as many GiB instead of a quarter of one |
 //! | `EDGE_TEST_CRASHES` | how often the crash story kills; default 10 |
 //! | `EDGE_TEST_SOAK_S` | seconds the soak runs; default 24 |
 //! | `EDGE_TEST_KEEP=1` | directories of nodes are left behind |
@@ -28,6 +29,7 @@ pub mod node_config;
 pub mod origin;
 pub mod process;
 pub mod proxy;
+pub mod raw_origin;
 pub mod sample;
 pub mod tools;
 
@@ -41,6 +43,7 @@ pub use node_config::NodeConfig;
 pub use origin::{Gate, Hold, Origin, Page};
 pub use process::{Process, eventually};
 pub use proxy::CutProxy;
+pub use raw_origin::{Asked, Call, RawOrigin};
 pub use sample::Sample;
 pub use tools::{Tool, need};
 

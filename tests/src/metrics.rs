@@ -8,6 +8,8 @@ pub mod names {
     pub const ACCEPTED: &str = "edge_conns_accepted_total";
     /// Connections closed.
     pub const CLOSED: &str = "edge_conns_closed_total";
+    /// Bytes read from clients.
+    pub const RECEIVED: &str = "edge_received_bytes_total";
     /// Bytes written to clients, heads included.
     pub const SENT: &str = "edge_sent_bytes_total";
     /// Heap allocations of the worker threads since they started.

@@ -44,6 +44,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod ticket;
+pub mod upload;
 pub mod vary;
 pub mod verify;
 mod volume;
@@ -67,5 +68,6 @@ pub use slices::Slices;
 pub use span::Span;
 pub use store::{Cache, Read};
 pub use ticket::{FillError, Opened, Ticket};
+pub use upload::Upload;
 pub use vary::Variants;
 pub use writer::SliceWriter;

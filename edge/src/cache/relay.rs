@@ -38,6 +38,7 @@ pub struct Relay {
 struct Inner {
     chunks: VecDeque<Bytes>,
     queued_bytes: usize,
+    trailers: Vec<u8>,
     end: Option<Result<(), FillError>>,
     abandoned: bool,
     reader: Option<(std::sync::Arc<dyn Notify>, Token)>,
@@ -48,6 +49,22 @@ impl Relay {
     /// An empty relay with the head of the answer.
     pub fn new(status: u16, headers: Box<[u8]>, len: Option<u64>) -> Relay {
         Relay { status, headers, len, inner: Mutex::new(Inner::default()) }
+    }
+
+    /// Whether what follows the head is no body but a protocol of its own (RFC 9110 §15.2.2).
+    pub fn is_tunnel(&self) -> bool {
+        self.status == 101
+    }
+
+    /// Sets the fields that come after the body, whole lines each with its CRLF; to be called
+    /// before [`Relay::finish`].
+    pub fn set_trailers(&self, lines: Vec<u8>) {
+        self.lock().trailers = lines;
+    }
+
+    /// Takes the fields that come after the body.
+    pub fn take_trailers(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().trailers)
     }
 
     /// The client's side: the next chunk, or a place in the queue.

@@ -1,9 +1,11 @@
 //! What a session holds while the fill plane works for it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Object, Relay};
+use crate::limits::INTERIMS_WAITING_MAX;
 use crate::mailbox::{Notify, Token};
 use crate::metrics::Outcome;
 
@@ -87,6 +89,7 @@ pub struct Ticket {
     notify: Arc<dyn Notify>,
     token: Token,
     state: Mutex<State>,
+    interims: Mutex<VecDeque<Box<[u8]>>>,
     abandoned: AtomicBool,
 }
 
@@ -97,6 +100,7 @@ impl Ticket {
             notify,
             token,
             state: Mutex::new(State::Waiting),
+            interims: Mutex::default(),
             abandoned: AtomicBool::new(false),
         })
     }
@@ -109,6 +113,21 @@ impl Ticket {
     /// Answers that it cannot be done.
     pub fn fail(&self, error: FillError) {
         self.settle(State::Failed(error));
+    }
+
+    /// Hands on an interim answer (1xx), a whole head; one too many is dropped.
+    pub fn inform(&self, head: Box<[u8]>) {
+        let mut interims = self.interims.lock().unwrap_or_else(PoisonError::into_inner);
+        if interims.len() < INTERIMS_WAITING_MAX {
+            interims.push_back(head);
+        }
+        drop(interims);
+        self.nudge();
+    }
+
+    /// The next interim answer.
+    pub fn take_interim(&self) -> Option<Box<[u8]>> {
+        self.interims.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Tells the session to look again: the bytes it asked for are coming.

@@ -111,6 +111,10 @@ pub(super) static SITE: Table = Table {
         "connect_timeout",
         "read_timeout",
         "retries",
+        "methods",
+        "bypass_cookies",
+        "upgrade",
+        "upgrade_timeout",
     ],
 };
 

@@ -9,6 +9,8 @@ use super::error::Place;
 use super::key::KeyRules;
 use super::rules::{Rule, StatusTtl};
 
+use crate::limits;
+
 /// A whole node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -277,6 +279,32 @@ pub struct Site {
     pub stated: Stated,
     /// What the operator says about storing; the oldest first.
     pub rules: Vec<Rule>,
+    /// What is passed on to its origins.
+    pub pass: Pass,
+}
+
+/// Keys of a site about requests that are passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Methods it takes; none: all.
+    pub methods: Vec<String>,
+    /// Names of cookies whose requests go to the origin and are not stored; `*`: any.
+    pub bypass_cookies: Vec<String>,
+    /// Whether clients may switch to another protocol (WebSocket).
+    pub upgrade: bool,
+    /// Time in which no byte may pass through such a tunnel, ms.
+    pub upgrade_timeout_ms: u64,
+}
+
+impl Default for Pass {
+    fn default() -> Pass {
+        Pass {
+            methods: Vec::new(),
+            bypass_cookies: Vec::new(),
+            upgrade: false,
+            upgrade_timeout_ms: limits::UPGRADE_TIMEOUT_MS,
+        }
+    }
 }
 
 /// Where a site stands, and which keys the file gives it; the others have their defaults. It makes no
@@ -303,6 +331,12 @@ impl Stated {
 }
 
 impl Site {
+    /// Whether it takes `method`.
+    pub fn takes(&self, method: &str) -> bool {
+        let methods = &self.pass.methods;
+        methods.is_empty() || methods.iter().any(|taken| taken == method)
+    }
+
     /// A site that serves one directory to every host, with a site's defaults.
     pub fn of_directory(root: &Path) -> Site {
         super::sites::directory_site(root)

@@ -8,7 +8,7 @@ use super::error::Place;
 use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
-use super::resolved::{Finish, Listen, Origin, OriginAddress, Preset, Site, Stated};
+use super::resolved::{Finish, Listen, Origin, OriginAddress, Pass, Preset, Site, Stated};
 use super::rules::{StatusTtl, rules, status_ttl};
 use super::{check, keys};
 use crate::limits;
@@ -105,6 +105,7 @@ pub(super) fn directory_site(root: &Path) -> Site {
         is_managed: false,
         stated: Stated { place: Place { file: "no file".into(), line: 0 }, keys: Vec::new() },
         rules: Vec::new(),
+        pass: Pass::default(),
     }
 }
 
@@ -150,6 +151,7 @@ fn site(
         is_managed: false,
         stated: section.stated(),
         rules,
+        pass: pass(section),
     })
 }
 
@@ -172,6 +174,29 @@ fn hosts(section: &Section<'_>, taken: &mut HashMap<String, Place>) -> Vec<Strin
         hosts.push(host);
     }
     hosts
+}
+
+fn pass(section: &Section<'_>) -> Pass {
+    let names = |key, of: &str| -> Vec<String> {
+        let Some(entry) = section.entry(key) else { return Vec::new() };
+        let texts = entry.texts().into_iter();
+        texts
+            .filter(|(entry, text)| {
+                let valid = !text.is_empty() && text.bytes().all(crate::http::is_token_byte);
+                if !valid {
+                    entry.refuse(format!("{text:?} is not the name of a {of}"));
+                }
+                valid
+            })
+            .map(|(_, text)| text.to_owned())
+            .collect()
+    };
+    Pass {
+        methods: names("methods", "method"),
+        bypass_cookies: names("bypass_cookies", "cookie"),
+        upgrade: section.entry("upgrade").and_then(|entry| entry.flag()).unwrap_or_default(),
+        upgrade_timeout_ms: timeout_ms(section, "upgrade_timeout", limits::UPGRADE_TIMEOUT_MS),
+    }
 }
 
 fn finish(entry: Entry<'_>) -> Option<Finish> {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::runtime::let_others;
 use crate::cache::{Cache, Lead, Object, SliceWriter, StoreError};
+use crate::http::trailers;
 use crate::limits::{OBJECT_MAX_BYTES, RUN_SLICES_MAX};
 use crate::origin::Failure;
 use crate::site::Site;
@@ -22,12 +23,13 @@ pub struct Incoming {
     frames: hyper::body::Incoming,
     idle: Duration,
     site: Arc<Site>,
+    trailers: Vec<u8>,
 }
 
 impl Incoming {
     /// `frames`, each of which must come within `idle`.
     pub fn new(frames: hyper::body::Incoming, idle: Duration, site: Arc<Site>) -> Incoming {
-        Incoming { frames, idle, site }
+        Incoming { frames, idle, site, trailers: Vec::new() }
     }
 
     /// The next bytes, never empty; `None` at the end. A body shorter than its head said is
@@ -44,12 +46,17 @@ impl Incoming {
                 Some(Err(_)) => return Err(Failure::Broken),
                 Some(Ok(frame)) => frame,
             };
-            // What is no data is trailers, which nobody uses.
-            if let Ok(bytes) = frame.into_data()
-                && !bytes.is_empty()
-            {
-                self.site.metrics.fill.origin_bytes.add(bytes.len() as u64);
-                return Ok(Some(bytes));
+            match frame.into_data() {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => {
+                    self.site.metrics.fill.origin_bytes.add(bytes.len() as u64);
+                    return Ok(Some(bytes));
+                }
+                Err(frame) => {
+                    for (name, value) in frame.trailers_ref().into_iter().flatten() {
+                        trailers::push(&mut self.trailers, name.as_str(), value.as_bytes());
+                    }
+                }
             }
         }
     }
@@ -69,6 +76,11 @@ impl Incoming {
         }
         idle();
         timeout(self.idle, frame).await.map_err(|_| Failure::Timeout)
+    }
+
+    /// The fields that followed the body, whole lines each with its CRLF.
+    pub fn take_trailers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.trailers)
     }
 
     /// Notes bytes that were received for nothing.

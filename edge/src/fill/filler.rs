@@ -112,6 +112,7 @@ impl Filler {
         }
         let key = match &demand.want {
             Want::Open { key, .. } => *key,
+            Want::Pass(_) => return self.begin_pass(demand),
             Want::Bytes { .. } => {
                 let filler = self.clone();
                 return runtime::spawn(async move {
@@ -148,6 +149,21 @@ impl Filler {
             Some(Body::Variants(list)) => list.select(url, lines::fields(&demand.fields)),
             _ => url,
         }
+    }
+
+    /// Passes a request on, if there is room for one more; it takes no fill's place.
+    fn begin_pass(self: &Rc<Self>, demand: Demand) {
+        let Ok(slot) = self.relays.clone().try_acquire_owned() else {
+            self.plane.metrics.overloads.add(1);
+            return demand.ticket.fail(FillError::Overloaded);
+        };
+        self.plane.metrics.passes.add(1);
+        let (filler, permit) = (self.clone(), self.counted(slot));
+        runtime::spawn(async move {
+            let ticket = demand.ticket.clone();
+            filler.pass_on(demand).await;
+            drop((ticket, permit));
+        });
     }
 
     /// Begins anew on demands whose shared answer was not for them.

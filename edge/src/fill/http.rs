@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Request};
-use bytes::Bytes;
-use http_body_util::Empty;
+use hyper::Response;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioTimer;
 use tokio::time::timeout;
 
 use super::body::Incoming;
+use super::outbound::Outbound;
 use super::runtime::Local;
 use crate::clock::Now;
 use crate::config::{Origin, OriginAddress};
@@ -25,7 +25,7 @@ use crate::origin::retry::pause_ms;
 use crate::origin::{Ask, Choice, Failure, Head};
 use crate::site::Site;
 
-type Connections = Client<HttpConnector, Empty<Bytes>>;
+type Connections = Client<HttpConnector, Outbound>;
 
 /// The origins as one thread knows them: open connections and who failed lately.
 #[derive(Default)]
@@ -48,10 +48,17 @@ pub struct Answer {
 }
 
 /// One address and its limits.
-struct Door<'a> {
+pub struct Door<'a> {
     address: &'a OriginAddress,
     connect: Duration,
     read: Duration,
+}
+
+impl Door<'_> {
+    /// Time for an address to be connected to and to say something.
+    pub fn patience(&self) -> Duration {
+        self.connect.saturating_add(self.read)
+    }
 }
 
 impl Origins {
@@ -104,29 +111,59 @@ impl Origins {
         request: Request<()>,
         door: &Door<'_>,
     ) -> Result<Answer, Failure> {
-        let pool = self.pool(door.connect);
         let asked = Now::read();
         site.metrics.fill.origin_requests.add(1);
-        let response = timeout(
-            door.connect.saturating_add(door.read),
-            pool.request(request.map(|()| Empty::new())),
-        );
-        let response = match response.await {
-            Err(_) => return Err(Failure::Timeout),
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                let origin = &door.address.host;
-                tracing::debug!(%error, cause = ?std::error::Error::source(&error), origin, "origin failed");
-                return Err(if error.is_connect() { Failure::Connect } else { Failure::Broken });
-            }
-        };
-        if head_bytes(response.headers()) > ORIGIN_HEAD_MAX_BYTES {
-            return Err(Failure::Broken);
-        }
+        let request = request.map(|()| Outbound::default());
+        let response = timeout(door.patience(), self.send(door, request)).await;
+        let response = response.unwrap_or(Err(Failure::Timeout))?;
         let received = Now::read();
         let head = Head::read(response.status().as_u16(), response.headers(), received);
         let body = Incoming::new(response.into_body(), door.read, site.clone());
         Ok(Answer { head, body, asked, received })
+    }
+
+    /// Sends one request and waits for the head of its answer, for ever.
+    pub async fn send(
+        &self,
+        door: &Door<'_>,
+        request: Request<Outbound>,
+    ) -> Result<Response<hyper::body::Incoming>, Failure> {
+        let response = self.pool(door.connect).request(request).await.map_err(|error| {
+            let origin = &door.address.host;
+            tracing::debug!(%error, cause = ?std::error::Error::source(&error), origin, "origin failed");
+            if error.is_connect() { Failure::Connect } else { Failure::Broken }
+        })?;
+        if head_bytes(response.headers()) > ORIGIN_HEAD_MAX_BYTES {
+            return Err(Failure::Broken);
+        }
+        Ok(response)
+    }
+
+    /// The order in which to ask `addresses`.
+    pub fn order(&self, addresses: &[OriginAddress]) -> Vec<usize> {
+        self.choice.borrow().order(addresses, Now::read().mono_ms)
+    }
+
+    /// `address` with the limits of `site`.
+    pub fn door<'a>(&self, site: &Site, address: &'a OriginAddress) -> Door<'a> {
+        let (connect_ms, read_ms) = match &site.config.origin {
+            Origin::Http { connect_timeout_ms, read_timeout_ms, .. } => {
+                (*connect_timeout_ms, *read_timeout_ms)
+            }
+            Origin::File { .. } => (0, 0),
+        };
+        let (connect, read) = (Duration::from_millis(connect_ms), Duration::from_millis(read_ms));
+        Door { address, connect, read }
+    }
+
+    /// Notes that an address answered.
+    pub fn succeeded(&self, address: &OriginAddress) {
+        self.choice.borrow_mut().succeeded(address);
+    }
+
+    /// Notes that an address failed.
+    pub fn failed(&self, address: &OriginAddress, failure: Failure) {
+        self.choice.borrow_mut().failed(address, failure, Now::read().mono_ms);
     }
 
     fn pool(&self, connect: Duration) -> Connections {

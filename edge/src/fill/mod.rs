@@ -13,14 +13,18 @@ mod file;
 mod filler;
 mod flight;
 mod http;
+mod invalidate;
 mod object;
 mod open;
+mod outbound;
+mod pass;
 mod private;
 mod relay;
 mod runtime;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::io;
 use std::sync::Arc;
@@ -53,6 +57,10 @@ pub struct FillMetrics {
     pub opens: Counter,
     /// Of those, answered together with an earlier one.
     pub joins: Counter,
+    /// Requests passed on as clients put them.
+    pub passes: Counter,
+    /// Of those, that switched to another protocol.
+    pub tunnels: Counter,
     /// Requests to origins sent again, or gone on with after a cut.
     pub retries: Counter,
     /// Fills begun; less `ended`: running now.

@@ -416,16 +416,20 @@ pub fn log_store(object: &Object, error: &StoreError) -> FillError {
 
 /// The plain question for what `demand` is about.
 pub fn question(demand: &Demand, cache: &Cache) -> Ask {
-    let host = match &demand.site.config.origin {
-        config::Origin::Http { host: Some(host), .. } => host.as_str().into(),
-        _ => demand.host.clone(),
-    };
     Ask {
-        host,
+        host: origin_host(demand),
         target: demand.target.clone(),
         fields: demand.fields.clone(),
         keyed: demand.keyed.clone(),
         loop_id: cache.loop_id().into(),
         ..Ask::default()
+    }
+}
+
+/// The `Host` that the origin is asked for.
+pub fn origin_host(demand: &Demand) -> Box<str> {
+    match &demand.site.config.origin {
+        config::Origin::Http { host: Some(host), .. } => host.as_str().into(),
+        _ => demand.host.clone(),
     }
 }

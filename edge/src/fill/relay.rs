@@ -31,7 +31,10 @@ pub async fn pump(relay: Arc<Relay>, first: Vec<Bytes>, mut body: Incoming) {
                     return;
                 }
             }
-            Ok(None) => return relay.finish(Ok(())),
+            Ok(None) => {
+                relay.set_trailers(body.take_trailers());
+                return relay.finish(Ok(()));
+            }
             Err(failure) => return relay.finish(Err(failure.into_error())),
         }
     }

@@ -60,6 +60,8 @@ pub struct Decoder {
     size_digits: u8,
     extension_bytes: u32,
     trailer_bytes: u32,
+    /// The trailer section, if it is wanted.
+    trailers: Option<Vec<u8>>,
 }
 
 /// What the next byte is part of.
@@ -89,6 +91,7 @@ impl Default for Decoder {
             size_digits: 0,
             extension_bytes: 0,
             trailer_bytes: 0,
+            trailers: None,
         }
     }
 }
@@ -110,16 +113,42 @@ impl Decoder {
                 let data = consumed..consumed + len;
                 return Ok(Decoded { consumed: data.end, data, done: false });
             }
+            let trailing = self.is_trailing();
             self.state = self.step(bytes[consumed])?;
+            if trailing && let Some(trailers) = &mut self.trailers {
+                trailers.push(bytes[consumed]);
+            }
             consumed += 1;
         }
         let done = self.state == State::Done;
         Ok(Decoded { consumed, data: consumed..consumed, done })
     }
 
+    /// One that keeps the trailer section for [`Decoder::take_trailers`].
+    pub fn keeping_trailers() -> Decoder {
+        Decoder { trailers: Some(Vec::new()), ..Decoder::default() }
+    }
+
+    /// The trailer fields of a body that has ended, whole lines each with its CRLF.
+    pub fn take_trailers(&mut self) -> Vec<u8> {
+        let mut lines = self.trailers.take().unwrap_or_default();
+        // The empty line that ended them.
+        lines.truncate(lines.len().saturating_sub(2));
+        lines
+    }
+
     /// Whether the body has ended.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// Whether the next byte is of the trailer section.
+    fn is_trailing(&self) -> bool {
+        use State::{EndLineFeed, TrailerLineFeed, TrailerName, TrailerStart, TrailerValue};
+        matches!(
+            self.state,
+            TrailerStart | TrailerName | TrailerValue | TrailerLineFeed | EndLineFeed
+        )
     }
 
     /// One byte that is not data.
@@ -300,6 +329,20 @@ mod tests {
         assert_eq!(decode(&[many.as_bytes()]), Err(ChunkedError::ExtensionsTooLarge));
         let trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(2000));
         assert_eq!(decode(&[trailers.as_bytes()]), Err(ChunkedError::TrailersTooLarge));
+    }
+
+    #[test]
+    fn trailers_are_kept_for_who_wants_them() {
+        for (body, expected) in
+            [("1\r\na\r\n0\r\nA: b\r\nC:\r\n\r\nGET", "A: b\r\nC:\r\n"), ("0\r\n\r\n", "")]
+        {
+            let mut decoder = Decoder::keeping_trailers();
+            let mut rest = body.as_bytes();
+            while !decoder.is_done() {
+                rest = &rest[decoder.decode(rest).unwrap().consumed..];
+            }
+            assert_eq!(decoder.take_trailers(), expected.as_bytes());
+        }
     }
 
     #[test]

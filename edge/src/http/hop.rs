@@ -1,6 +1,7 @@
 //! Fields that are for the next hop only (RFC 9110 §7.6.1, RFC 9111 §3.1).
 
-use super::token::members;
+use super::request::RequestHead;
+use super::token::{decimal, members};
 
 /// Fields that never leave the connection they came on.
 const HOP_BY_HOP: [&str; 10] = [
@@ -16,6 +17,30 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
+/// Fields by which proxies tell an origin whom they speak for. From a client they are hearsay, and
+/// many origins build links and pages from them: what is passed on is the node's own word.
+const HEARSAY: [&str; 9] = [
+    "forwarded",
+    "proxy",
+    "true-client-ip",
+    "x-client-ip",
+    "x-forwarded",
+    "x-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// Whether a client's field `name` claims what only a proxy can know. A name with `_` is one: to a
+/// program behind CGI it is the same as the one with `-`.
+pub fn is_hearsay(name: &str) -> bool {
+    let prefix = "x-forwarded-";
+    let start = name.get(..prefix.len());
+    name.contains('_')
+        || start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        || HEARSAY.iter().any(|hearsay| hearsay.eq_ignore_ascii_case(name))
+}
+
 /// Whether the field `name` is for one hop, whatever `Connection` says.
 pub fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name))
@@ -25,6 +50,17 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 pub fn is_named<'a>(connection: impl IntoIterator<Item = &'a [u8]>, name: &str) -> bool {
     let named = |option: &[u8]| option.eq_ignore_ascii_case(name.as_bytes());
     connection.into_iter().flat_map(members).any(named)
+}
+
+/// Whether one of the values of `TE` says that trailers are read (RFC 9110 §10.1.4).
+pub fn takes_trailers<'a>(te: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    is_named(te, "trailers")
+}
+
+/// How many more nodes a request may pass: means something for OPTIONS and TRACE (RFC 9110 §7.6.2).
+pub fn max_forwards(head: &RequestHead<'_>) -> Option<u64> {
+    let is_limited = matches!(head.method_text, "OPTIONS" | "TRACE");
+    decimal(head.single("max-forwards").filter(|_| is_limited)?)
 }
 
 /// The fields that may be stored and passed on: without those for one hop and those that the values

@@ -19,12 +19,15 @@ pub mod request;
 pub mod response;
 pub mod selecting;
 pub mod targeted;
+pub mod trailers;
 
 mod fault;
 mod framing;
 mod host;
 mod request_line;
 pub(crate) mod token;
+
+pub use token::is_token_byte;
 
 #[cfg(test)]
 mod smuggling;

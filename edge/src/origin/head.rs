@@ -2,7 +2,7 @@
 
 use ::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG,
-    EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA,
+    EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA, TRANSFER_ENCODING, UPGRADE,
 };
 
 use super::content_range::{ContentRange, number};
@@ -10,6 +10,7 @@ use crate::cache::purge::tags;
 use crate::clock::Now;
 use crate::http::date;
 use crate::http::hop::{is_hop_by_hop, is_named};
+use crate::http::response::HeadWriter;
 use crate::http::token::{decimal_saturating, members};
 
 /// Fields with which an origin tags an answer for purges.
@@ -42,16 +43,13 @@ impl Head {
     /// Reads an answer that arrived at `now`. A missing `Date` is added (RFC 9110 §6.6.1).
     pub fn read(status: u16, all: &HeaderMap, now: Now) -> Head {
         let bytes = |name| all.get(name).map(HeaderValue::as_bytes);
-        let text = |name| all.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let mut fields = end_to_end(all);
         if matches!(status, 206 | 416) {
             // Of this part; elsewhere it means nothing, and is kept as any other field.
             fields = fields.iter().filter(|(name, _)| *name != CONTENT_RANGE).map(owned).collect();
         }
         if !fields.contains_key(DATE) {
-            let received = std::time::UNIX_EPOCH + std::time::Duration::from_millis(now.unix_ms);
-            let date = httpdate::fmt_http_date(received);
-            fields.extend(HeaderValue::try_from(date).ok().map(|date| (DATE, date)));
+            fields.extend(HeaderValue::try_from(http_date(now)).ok().map(|date| (DATE, date)));
         }
         Head {
             status,
@@ -60,7 +58,7 @@ impl Head {
             date_unix_s: bytes(DATE).and_then(date::parse),
             age_s: bytes(AGE).and_then(|age| decimal_saturating(members(age).next()?)),
             tags: tags(TAGS.iter().flat_map(|name| all.get_all(*name)).map(HeaderValue::as_bytes)),
-            content_length: text(CONTENT_LENGTH).and_then(|length| number(length.trim())),
+            content_length: body_length(all),
             content_range: all
                 .get(CONTENT_RANGE)
                 .and_then(|value| ContentRange::parse(value.as_bytes())),
@@ -87,13 +85,51 @@ impl Head {
     pub fn block(&self) -> Box<[u8]> {
         let mut block = Vec::with_capacity(512);
         for (name, value) in &self.fields {
-            push_capitalised(&mut block, name.as_str());
-            block.extend_from_slice(b": ");
-            block.extend_from_slice(value.as_bytes());
-            block.extend_from_slice(b"\r\n");
+            push_line(&mut block, name, value);
         }
         block.into_boxed_slice()
     }
+}
+
+/// Length of a body by its `Content-Length`, which means nothing beside a transfer coding (RFC 9112
+/// §6.3).
+pub fn body_length(all: &HeaderMap) -> Option<u64> {
+    let mut lengths = all.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next().filter(|_| !all.contains_key(TRANSFER_ENCODING))?;
+    let others = lengths.any(|other| other != length);
+    number(length.to_str().ok()?.trim()).filter(|_| !others)
+}
+
+/// The fields of an answer that is passed back as it came, as lines each `Name: value\r\n`: all but
+/// those for one hop. Those of a 101 say what was switched to (RFC 9110 §7.8).
+pub fn passed_block(status: u16, all: &HeaderMap, now: Now) -> Box<[u8]> {
+    let connection = || all.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    let stays = |name: &HeaderName| {
+        *name != CONTENT_LENGTH
+            && !is_hop_by_hop(name.as_str())
+            && !is_named(connection(), name.as_str())
+    };
+    let mut block = Vec::with_capacity(512);
+    for (name, value) in all.iter().filter(|(name, _)| stays(name)) {
+        push_line(&mut block, name, value);
+    }
+    if status >= 200 && !all.contains_key(DATE) {
+        block.extend_from_slice(format!("Date: {}\r\n", http_date(now)).as_bytes());
+    }
+    if status == 101 {
+        for value in all.get_all(UPGRADE) {
+            push_line(&mut block, &UPGRADE, value);
+        }
+        block.extend_from_slice(b"Connection: upgrade\r\n");
+    }
+    block.into()
+}
+
+/// A whole interim answer.
+pub fn interim_block(status: u16, all: &HeaderMap, now: Now) -> Box<[u8]> {
+    let mut head = Vec::new();
+    HeadWriter::new(&mut head, status).raw(&passed_block(status, all, now)).finish();
+    head.into()
 }
 
 /// The reverse of [`Head::block`], for refreshing a stored head.
@@ -156,6 +192,17 @@ fn entity_tag(value: &HeaderValue) -> Option<Box<str>> {
     clean.then(|| text.into())
 }
 
+fn http_date(now: Now) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(now.unix_ms))
+}
+
+fn push_line(block: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    push_capitalised(block, name.as_str());
+    block.extend_from_slice(b": ");
+    block.extend_from_slice(value.as_bytes());
+    block.extend_from_slice(b"\r\n");
+}
+
 /// Writes `content-type` as `Content-Type`: some old clients compare case.
 fn push_capitalised(block: &mut Vec<u8>, name: &str) {
     if name == "etag" {
@@ -206,7 +253,12 @@ mod tests {
             block,
             "ETag: \"v\"\r\nX-A: 1\r\nX-A: 2\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
         );
-        assert_eq!((head.age_s, head.content_length), (Some(12), Some(7)));
+        // A length means nothing beside a coding (RFC 9112 §6.3), nor does one of two.
+        assert_eq!((head.age_s, head.content_length), (Some(12), None));
+        let length = |rows| body_length(&fields(rows));
+        assert_eq!(length(&[("content-length", "7")]), Some(7));
+        assert_eq!(length(&[("content-length", "7"), ("content-length", "7")]), Some(7));
+        assert_eq!(length(&[("content-length", "7"), ("content-length", "8")]), None);
         assert_eq!(read_block(&head.block()), head.fields);
     }
 

@@ -72,20 +72,16 @@ impl Ask {
 
     /// The request as it goes to `address`.
     pub fn request(&self, address: &OriginAddress) -> Result<Request<()>, Unaskable> {
-        let authority = authority(address);
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(authority.as_str())
-            .path_and_query(uri_text(&self.target))
-            .build()
-            .map_err(|_| Unaskable)?;
-        let host = if self.host.is_empty() { authority.as_str() } else { &self.host };
+        let uri = uri(&self.target, address)?;
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let host = if self.host.is_empty() { authority } else { &self.host };
+        let host = HeaderValue::from_str(host).map_err(|_| Unaskable)?;
         let mut request = Request::new(());
         *request.method_mut() = if self.head_only { Method::HEAD } else { Method::GET };
         *request.uri_mut() = uri;
         let fields = request.headers_mut();
         *fields = read_block(&self.fields);
-        fields.insert(HOST, HeaderValue::from_str(host).map_err(|_| Unaskable)?);
+        fields.insert(HOST, host);
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in &self.keyed {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unaskable)?;
@@ -128,36 +124,13 @@ const OWN: [&str; 10] = [
     "range",
 ];
 
-/// Fields by which proxies tell an origin whom they speak for. From a client they are hearsay, many
-/// origins build pages from them, and they are in no key.
-const HEARSAY: [&str; 10] = [
-    "forwarded",
-    "proxy",
-    "true-client-ip",
-    "x-client-ip",
-    "x-forwarded",
-    "x-host",
-    "x-http-method-override",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
-/// Whether a client's field is hearsay. `_` in a name is `-` to a program behind CGI.
-fn is_hearsay(name: &str) -> bool {
-    let starts =
-        |start: &str| name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
-    name.contains('_')
-        || starts("x-forwarded-")
-        || HEARSAY.iter().any(|hearsay| hearsay.eq_ignore_ascii_case(name))
-}
-
 /// The end-to-end fields of a request that go on to an origin with a question whose answer may be
 /// shared, as lines. What a client says in a proxy's place stays here.
 pub fn fields(head: &RequestHead<'_>) -> Box<[u8]> {
     let stays = |name: &str| {
         OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
-            || is_hearsay(name)
+            || hop::is_hearsay(name)
+            || name.eq_ignore_ascii_case("x-http-method-override")
             || hop::is_hop_by_hop(name)
             || hop::is_named(head.all("connection"), name)
     };
@@ -181,6 +154,12 @@ pub fn aligned(
     let end =
         end.filter(|end| *end > start).and_then(|end| end.checked_next_multiple_of(slice_bytes));
     (start > 0 || end.is_some()).then_some((start, end))
+}
+
+/// The URI of `target` at `address`.
+pub(super) fn uri(target: &str, address: &OriginAddress) -> Result<Uri, Unaskable> {
+    let uri = Uri::builder().scheme("http").authority(authority(address).as_str());
+    uri.path_and_query(uri_text(target)).build().map_err(|_| Unaskable)
 }
 
 /// Host and port as a URI has them: brackets around IPv6, no default port.

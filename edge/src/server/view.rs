@@ -216,11 +216,13 @@ const CACHE_FIELDS: [CounterField<CacheMetrics>; 13] = [
     }),
 ];
 
-const FILL_FIELDS: [CounterField<FillMetrics>; 6] = [
+const FILL_FIELDS: [CounterField<FillMetrics>; 8] = [
     ("edge_fill_demands_total", "Demands of workers.", |m| &m.demands),
     ("edge_fill_opens_total", "Demands for an object's head.", |m| &m.opens),
     ("edge_fill_joins_total", "Demands answered together with an earlier one.", |m| &m.joins),
     ("edge_fill_retries_total", "Requests to origins sent again, or resumed.", |m| &m.retries),
+    ("edge_passes_total", "Requests passed on as clients put them.", |m| &m.passes),
+    ("edge_tunnels_total", "Of those, that switched to another protocol.", |m| &m.tunnels),
     ("edge_fill_overloads_total", "Demands turned away.", |m| &m.overloads),
     ("edge_fill_fenced_total", "Objects that changed at the origin while being filled.", |m| {
         &m.fenced

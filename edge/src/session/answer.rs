@@ -8,6 +8,7 @@ use super::Context;
 use super::body::{Framing, Outgoing, Source};
 use super::exchange::Exchange;
 use super::multipart::{self, Multipart};
+use super::pass::allow;
 use crate::cache::{Body, FillError, Object, Reading, Relay};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::date::DateText;
@@ -19,8 +20,6 @@ use crate::metrics::Outcome;
 
 /// The node's place in the chain (RFC 9110 §7.6.3).
 const VIA: &[u8] = b"Via: 1.1 edge\r\n";
-/// Methods the node answers.
-const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
 
 /// Which bytes of a representation an answer carries.
 enum Part {
@@ -63,6 +62,11 @@ pub(super) fn relay(
     context: &Context<'_>,
 ) {
     exchange.status = relay.status;
+    out.takes_trailers = exchange.takes_trailers;
+    if relay.is_tunnel() {
+        HeadWriter::new(&mut out.text, relay.status).raw(&relay.headers).finish();
+        return out.begin(Source::Relay(relay.clone()), Framing::Close, 0, u64::MAX);
+    }
     let framing = framing(exchange, relay.len);
     let mut head = HeadWriter::new(&mut out.text, relay.status);
     head.raw(&relay.headers);
@@ -91,7 +95,7 @@ pub(super) fn error(
     let mut head = HeadWriter::new(&mut out.text, status);
     head.field("Content-Type", b"text/plain; charset=utf-8");
     if matches!(status, 405 | 501) {
-        head.field("Allow", ALLOW);
+        head.field("Allow", allow(exchange.site.as_deref()).as_bytes());
     }
     if status == 503 {
         head.field("Retry-After", b"1");
@@ -116,7 +120,7 @@ pub(super) fn failure(
 pub(super) fn options(exchange: &mut Exchange, out: &mut Outgoing, context: &Context<'_>) {
     exchange.status = 204;
     let mut head = HeadWriter::new(&mut out.text, 204);
-    head.field("Allow", ALLOW);
+    head.field("Allow", allow(exchange.site.as_deref()).as_bytes());
     finish(head, exchange, Framing::Length, None, context);
 }
 
@@ -333,6 +337,8 @@ fn finish(
 
 fn framing(exchange: &Exchange, len: Option<u64>) -> Framing {
     match (len, exchange.version) {
+        // There is no body to frame, and a coding must not be named (RFC 9112 §6.1).
+        _ if matches!(exchange.status, 204 | 304) => Framing::Length,
         (Some(_), _) => Framing::Length,
         (None, Version::Http11) => Framing::Chunked,
         (None, Version::Http10) => Framing::Close,

@@ -68,6 +68,10 @@ pub(super) struct Outgoing {
     /// Bytes of the open chunk not staged yet.
     chunk_left: u64,
     ended: bool,
+    /// The client reads what follows the body.
+    pub(super) takes_trailers: bool,
+    /// Fields that follow the body.
+    trailers: Vec<u8>,
     /// The demand we wait for.
     ticket: Option<Arc<Ticket>>,
     /// A notice came since the last look.
@@ -93,6 +97,8 @@ impl Outgoing {
             end: 0,
             chunk_left: 0,
             ended: true,
+            takes_trailers: false,
+            trailers: Vec::new(),
             ticket: None,
             woken: false,
             tries: 0,
@@ -109,6 +115,8 @@ impl Outgoing {
         self.abandon();
         self.multipart = None;
         self.ended = true;
+        self.takes_trailers = false;
+        self.trailers = Vec::new();
         self.held = false;
         self.touched = false;
         self.chunk_left = 0;
@@ -236,6 +244,20 @@ impl Outgoing {
         self.close_chunk(staged);
     }
 
+    /// Whether literal bytes wait to be sent.
+    pub(super) fn has_text(&self) -> bool {
+        self.text_sent < self.text.len()
+    }
+
+    /// `sent` bytes of interim answers left: the final one is as untouched as before.
+    pub(super) fn sent_interim(&mut self, sent: usize) {
+        self.text_sent = self.text.len().min(self.text_sent + sent);
+        if self.text_sent == self.text.len() {
+            self.text.clear();
+            self.text_sent = 0;
+        }
+    }
+
     /// The demand made for these bytes; it takes the place of an earlier one.
     pub(super) fn wait_for(&mut self, ticket: Arc<Ticket>) {
         if let Some(earlier) = self.ticket.replace(ticket) {
@@ -283,12 +305,23 @@ impl Outgoing {
             }
             Source::Relay(relay) => match relay.next(context.notify, context.token) {
                 Chunk::Data(bytes) => {
-                    self.open_chunk(bytes.len() as u64);
+                    let len = bytes.len() as u64;
+                    // What is longer than its head said would be read as the next answer.
+                    if self.end - self.position < len {
+                        return Some(Next::Failed(FillError::Broken));
+                    }
+                    self.position += len;
+                    self.open_chunk(len);
                     self.literal = bytes;
                     None
                 }
                 Chunk::Pending => Some(Next::Wait),
-                Chunk::End => self.end(),
+                Chunk::End => {
+                    if self.takes_trailers {
+                        self.trailers = relay.take_trailers();
+                    }
+                    self.end()
+                }
                 Chunk::Failed(error) => Some(Next::Failed(error)),
             },
         }
@@ -360,8 +393,7 @@ impl Outgoing {
     }
 
     fn end(&mut self) -> Option<Next> {
-        let short = self.framing == Framing::Length && self.position < self.end;
-        if short && matches!(self.source, Source::Object(_)) {
+        if self.framing == Framing::Length && self.position < self.end {
             return Some(Next::Failed(FillError::Broken));
         }
         if let Some(multipart) = &mut self.multipart {
@@ -374,7 +406,9 @@ impl Outgoing {
             self.multipart = None;
         }
         if self.framing == Framing::Chunked {
-            self.text.extend_from_slice(b"0\r\n\r\n");
+            self.text.extend_from_slice(b"0\r\n");
+            self.text.append(&mut self.trailers);
+            self.text.extend_from_slice(b"\r\n");
         }
         self.ended = true;
         self.source = Source::Nothing;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::cache::{Key, Object, Ticket};
+use crate::cache::{Key, Object, Ticket, Upload};
 use crate::http::cache_control::RequestControl;
+use crate::origin::Passing;
 use crate::site::Site;
 
 /// A message from a worker to the fill plane. The answer goes through its [`Ticket`].
@@ -51,6 +52,21 @@ pub enum Want {
         /// One past the last.
         end: u64,
     },
+    /// The request itself is passed on, its answer is for this client only: answered with a
+    /// [`crate::cache::Relay`].
+    Pass(Box<Pass>),
+}
+
+/// See [`Want::Pass`].
+pub struct Pass {
+    /// What is passed on.
+    pub request: Passing,
+    /// What a GET of the same target is stored under.
+    pub key: Key,
+    /// The request's body. Also without one the client's leaving is told here.
+    pub body: Arc<Upload>,
+    /// What the client says in the other protocol, should the origin switch to it.
+    pub tunnel: Option<Arc<Upload>>,
 }
 
 impl Demand {
@@ -59,11 +75,17 @@ impl Demand {
         match &self.want {
             Want::Open { key, .. } => *key,
             Want::Bytes { object, .. } => object.url_key(),
+            Want::Pass(pass) => pass.key,
         }
     }
 
     /// Which of `threads` fill threads works on it. One key, one thread: flights need no lock.
     pub fn thread(&self, threads: usize) -> usize {
-        (self.key().0[0] % threads.max(1) as u64) as usize
+        let number = match &self.want {
+            // Nobody shares it: they are spread.
+            Want::Pass(pass) => Arc::as_ptr(&pass.body) as usize as u64 >> 8,
+            _ => self.key().0[0],
+        };
+        (number % threads.max(1) as u64) as usize
     }
 }

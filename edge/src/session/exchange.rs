@@ -57,6 +57,10 @@ pub(super) struct Exchange {
     pub(super) reopened: bool,
     /// Whether anything of the answer has left.
     pub(super) answered: bool,
+    /// Whether the client reads trailers.
+    pub(super) takes_trailers: bool,
+    /// Once the protocol was switched: time in which nothing may pass, ms.
+    pub(super) tunnel_ms: Option<u64>,
     pub(super) sent_bytes: u64,
     pub(super) body_bytes: u64,
     started: Option<Now>,
@@ -82,6 +86,8 @@ impl Default for Exchange {
             reason: "-",
             reopened: false,
             answered: false,
+            takes_trailers: false,
+            tunnel_ms: None,
             sent_bytes: 0,
             body_bytes: 0,
             started: None,

@@ -17,17 +17,20 @@ pub mod demand;
 mod exchange;
 pub mod key;
 mod multipart;
+mod pass;
 mod request;
 mod step;
 #[cfg(test)]
 mod tests;
+mod timeout;
+mod upload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use demand::{Demand, Want};
 
-use crate::cache::{Cache, FillError, Span, Ticket};
+use crate::cache::{Cache, FillError, Span, Ticket, Upload};
 use crate::clock::Now;
 use crate::http::request::RequestError;
 use crate::limits;
@@ -38,6 +41,7 @@ use crate::site::{Site, Sites};
 use body::{Next, Outgoing};
 use exchange::Exchange;
 use step::Step;
+use upload::Uploading;
 
 /// Time a closed connection may linger for the client's own close, ms.
 const LINGER_MS: u64 = 5_000;
@@ -103,6 +107,8 @@ pub enum Action {
 /// One connection's HTTP.
 pub struct Session {
     client: SocketAddr,
+    /// What the client speaks, as origins are told.
+    scheme: &'static str,
     timeouts: Timeouts,
     step: Step,
     /// Received bytes: the current request's head in front, then whatever came after it.
@@ -113,6 +119,12 @@ pub struct Session {
     out: Outgoing,
     /// The last demand was made aside: nobody waits for it.
     aside: bool,
+    /// The current request's body, while it is passed on.
+    upload: Option<Uploading>,
+    /// What the client says after the protocol was switched, should it be.
+    tunnel: Option<Arc<Upload>>,
+    /// The current request's body cannot be read on.
+    malformed: bool,
     /// It is the fill plane that keeps the answer waiting, not the client.
     waiting: bool,
     deadline_ms: u64,
@@ -124,6 +136,7 @@ impl Session {
     pub fn new(client: SocketAddr, timeouts: Timeouts, now: Now) -> Session {
         Session {
             client,
+            scheme: "http",
             timeouts,
             step: Step::Head,
             input: Vec::new(),
@@ -132,10 +145,18 @@ impl Session {
             exchange: Exchange::default(),
             out: Outgoing::new(),
             aside: false,
+            upload: None,
+            tunnel: None,
+            malformed: false,
             waiting: false,
             deadline_ms: now.mono_ms + timeouts.head_ms,
             requests: 0,
         }
+    }
+
+    /// Says what the client speaks: `http` unless told otherwise.
+    pub fn set_scheme(&mut self, scheme: &'static str) {
+        self.scheme = scheme;
     }
 
     /// Literal bytes to send for [`Action::Send`], in two pieces.
@@ -217,7 +238,7 @@ impl Session {
     /// The connection is gone: nothing more can be sent or received.
     pub fn handle_gone(&mut self) {
         match self.step {
-            Step::Opening(_) | Step::Answering => self.break_off(CLIENT_LEFT),
+            Step::Opening(_) | Step::Answering | Step::HalfOpen => self.break_off(CLIENT_LEFT),
             Step::Finished => {}
             _ => self.step = Step::Closed,
         }
@@ -227,6 +248,10 @@ impl Session {
 
     /// `sent` bytes left: literal ones if `literal`, file ones otherwise.
     pub fn handle_sent(&mut self, sent: usize, literal: bool, now: Now) {
+        if matches!(self.step, Step::Opening(_)) {
+            self.exchange.sent_bytes += sent as u64;
+            return self.out.sent_interim(sent);
+        }
         let body = if literal { self.out.sent_bytes(sent) } else { sent as u64 };
         self.exchange.sent(sent as u64, body, now);
         self.waiting = false;
@@ -255,45 +280,16 @@ impl Session {
         }
     }
 
-    /// The deadline of [`Session::poll_timeout`] passed. Returns whether the client was at fault.
-    pub fn handle_timeout(&mut self, context: &Context<'_>) -> bool {
-        match &self.step {
-            Step::Head if !self.exchange.is_started() => {
-                self.step = Step::Closed;
-                false
-            }
-            Step::Head | Step::Draining(_) => {
-                self.refuse(408, "timeout", context);
-                true
-            }
-            Step::Opening(ticket) => {
-                ticket.abandon();
-                self.fail(FillError::Timeout, context);
-                false
-            }
-            Step::Answering if self.waiting => {
-                self.fail(FillError::Timeout, context);
-                false
-            }
-            Step::Answering => {
-                self.break_off(CUT);
-                true
-            }
-            Step::Finished | Step::Lingering | Step::Closed => {
-                self.step = Step::Closed;
-                false
-            }
-        }
-    }
-
-    /// When [`Session::handle_timeout`] is due, monotonic ms.
-    pub fn poll_timeout(&self) -> u64 {
-        self.deadline_ms
-    }
-
     /// What to do now.
     pub fn poll_action(&mut self, context: &Context<'_>) -> Action {
         self.aside = false;
+        self.feed(context.now);
+        if self.interim() {
+            return Action::Send { more: false };
+        }
+        if std::mem::take(&mut self.malformed) {
+            self.refuse_body(context);
+        }
         loop {
             match &mut self.step {
                 Step::Head => match self.read_head(context) {
@@ -322,6 +318,10 @@ impl Session {
                         self.downgrade();
                         return Action::Demand(demand);
                     }
+                    Next::End if self.is_half_open() => {
+                        self.step = Step::HalfOpen;
+                        return Action::ShutDown;
+                    }
                     Next::End => self.step = Step::Finished,
                     Next::Failed(FillError::Changed) if self.may_reopen() => {
                         if let Some(action) = self.reopen(context) {
@@ -330,6 +330,12 @@ impl Session {
                     }
                     Next::Failed(error) => self.fail(error, context),
                 },
+                Step::HalfOpen => {
+                    if self.is_half_open() {
+                        return Action::Wait;
+                    }
+                    self.step = Step::Finished;
+                }
                 Step::Finished => return Action::Finished,
                 Step::Lingering => return Action::Read,
                 Step::Closed => return Action::Close,
@@ -339,6 +345,8 @@ impl Session {
 
     /// The log line was written: on to the next request, or to the end.
     pub fn handle_logged(&mut self, context: &Context<'_>) -> Option<Action> {
+        self.drop_upload();
+        self.tunnel = None;
         let keep = self.exchange.keep_alive && !context.draining && !self.eof;
         let broken = self.was_cut() || self.exchange.status == 0;
         self.requests += 1;
@@ -376,6 +384,17 @@ impl Session {
         self.answer_error(status, reason, context);
     }
 
+    /// Gives up a request whose body cannot be read on.
+    fn refuse_body(&mut self, context: &Context<'_>) {
+        if let Step::Opening(ticket) = &self.step {
+            ticket.abandon();
+            self.refuse(400, "request_body", context);
+            self.drop_upload();
+        } else {
+            self.break_off(CUT);
+        }
+    }
+
     fn refuse_head(&mut self, error: &RequestError, context: &Context<'_>) {
         self.refuse(error.status(), error.as_str(), context);
     }
@@ -387,6 +406,7 @@ impl Session {
 
     /// An error answer while nothing was sent, a cut afterwards: never a padded body.
     fn fail(&mut self, error: FillError, context: &Context<'_>) {
+        self.exchange.keep_alive &= !self.is_uploading();
         if self.exchange.answered || !self.out.is_untouched() {
             return self.break_off(CUT);
         }
@@ -404,6 +424,7 @@ impl Session {
             ticket.abandon();
         }
         self.out.abandon();
+        self.drop_upload();
         self.exchange.keep_alive = false;
         self.exchange.reason = reason;
         self.step = Step::Finished;
@@ -413,20 +434,6 @@ impl Session {
         self.step = Step::Answering;
         self.waiting = false;
         self.deadline_ms = context.now.mono_ms + self.timeouts.send_ms;
-    }
-
-    fn wait(&mut self, context: &Context<'_>) -> Action {
-        self.downgrade();
-        self.await_fill(context);
-        Action::Wait
-    }
-
-    /// From here on it is the fill plane that has to be quick.
-    fn await_fill(&mut self, context: &Context<'_>) {
-        if !self.waiting {
-            self.waiting = true;
-            self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
-        }
     }
 
     /// Some bytes of what looked like a hit were not there.
@@ -440,6 +447,7 @@ impl Session {
 /// Why an exchange ended early, for the log.
 const CUT: &str = "cut";
 const CLIENT_LEFT: &str = "client_left";
+const IDLE: &str = "idle";
 
 impl Drop for Session {
     fn drop(&mut self) {
@@ -447,6 +455,7 @@ impl Drop for Session {
             ticket.abandon();
         }
         self.out.abandon();
+        self.drop_upload();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answer;
 use super::demand::{Demand, Want};
 use super::key::{key, keyed_fields, origin_target};
+use super::pass::{self, Route};
 use super::step::{Drain, Step};
 use super::{Action, Context, Session, ticket};
 use crate::cache::reuse::{Use, decide};
@@ -100,6 +101,7 @@ impl Session {
                 }
                 Opened::Relay(relay) => {
                     session.exchange.outcome = Outcome::Bypass;
+                    session.passed(&relay);
                     answer::relay(&mut session.exchange, &mut session.out, &relay, context);
                 }
             }
@@ -128,74 +130,98 @@ impl Session {
     }
 
     fn take_request(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
-        match (head.method, &head.body) {
-            (Method::Get | Method::Head, BodyLength::Empty) => self.look_up(head, context),
-            (Method::Get | Method::Head | Method::Options, BodyLength::Length(length))
-                if *length > limits::DRAIN_BODY_MAX_BYTES =>
-            {
-                self.refuse(413, "request_body", context);
-                None
+        if head.method == Method::Options && head.target == "*" {
+            return self.drain_then_answer(head, context);
+        }
+        let mut name = [0; 256];
+        let host = lower_case(host_of(head), &mut name).unwrap_or_default();
+        let Some(site) = context.sites.find(host) else {
+            if context.sites.closes_unknown() {
+                self.break_off(UNKNOWN_HOST);
+                return None;
             }
-            (Method::Get | Method::Head | Method::Options, _) if head.expect_continue => {
-                self.refuse(417, "expect", context);
-                None
-            }
-            (Method::Options, BodyLength::Empty) => {
-                answer::options(&mut self.exchange, &mut self.out, context);
-                self.start_answering(context);
-                None
-            }
-            (Method::Get | Method::Head | Method::Options, body) => {
-                self.step = Step::Draining(match body {
-                    BodyLength::Length(length) => Drain::Length(*length),
-                    _ => Drain::Chunked { decoder: Decoder::default(), dropped: 0 },
-                });
-                None
-            }
-            (method, body) => {
-                let status = if method == Method::Other { 501 } else { 405 };
-                // A body that nobody reads ends the connection.
-                if matches!(body, BodyLength::Empty) {
-                    self.answer_error(status, "method", context);
-                } else {
-                    self.refuse(status, "method", context);
-                }
-                None
+            return self.turn_down(421, UNKNOWN_HOST, head, context);
+        };
+        self.exchange.site = Some(site.clone());
+        let is_read = matches!(head.method, Method::Get | Method::Head);
+        if is_read
+            && matches!(head.body, BodyLength::Length(length) if length > limits::DRAIN_BODY_MAX_BYTES)
+        {
+            // Nobody means a GET by so much (RFC 9110 §9.3.1).
+            return self.turn_down(413, "request_body", head, context);
+        }
+        if names_loop(head, context.cache.loop_id()) {
+            return self.turn_down(508, "loop", head, context);
+        }
+        match pass::route(head, site) {
+            Route::Pass => self.pass(head, host, context),
+            Route::Store | Route::Options => self.drain_then_answer(head, context),
+            Route::Refuse => {
+                // Unknown to us, or known and not wanted here (RFC 9110 §15.5.6, §15.6.2).
+                let status = if head.method == Method::Other { 501 } else { 405 };
+                self.turn_down(status, "method", head, context)
             }
         }
+    }
+
+    /// An error answer; a body that nobody reads ends the connection with it.
+    fn turn_down(
+        &mut self,
+        status: u16,
+        reason: &'static str,
+        head: &RequestHead<'_>,
+        context: &Context<'_>,
+    ) -> Option<Action> {
+        self.exchange.keep_alive &= head.body == BodyLength::Empty;
+        self.answer_error(status, reason, context);
+        None
+    }
+
+    /// Goes on once the body, which nobody wants, is gone.
+    fn drain_then_answer(
+        &mut self,
+        head: &RequestHead<'_>,
+        context: &Context<'_>,
+    ) -> Option<Action> {
+        self.step = match head.body {
+            BodyLength::Empty => return self.answer_without_body(head, context),
+            BodyLength::Length(length) if length > limits::DRAIN_BODY_MAX_BYTES => {
+                return self.turn_down(413, "request_body", head, context);
+            }
+            _ if head.expect_continue => return self.turn_down(417, "expect", head, context),
+            BodyLength::Length(length) => Step::Draining(Drain::Length(length)),
+            BodyLength::Chunked => {
+                Step::Draining(Drain::Chunked { decoder: Decoder::default(), dropped: 0 })
+            }
+        };
+        None
+    }
+
+    fn answer_without_body(
+        &mut self,
+        head: &RequestHead<'_>,
+        context: &Context<'_>,
+    ) -> Option<Action> {
+        if head.method == Method::Options {
+            answer::options(&mut self.exchange, &mut self.out, context);
+            self.start_answering(context);
+            return None;
+        }
+        self.look_up(head, context)
     }
 
     /// The body is gone; the request goes on as if it had none.
     fn resume_request(&mut self, context: &Context<'_>) -> Option<Action> {
-        self.with_head(|session, head| {
-            if head.method == Method::Options {
-                answer::options(&mut session.exchange, &mut session.out, context);
-                session.start_answering(context);
-                return None;
-            }
-            session.look_up(head, context)
-        })
+        self.with_head(|session, head| session.answer_without_body(head, context))
     }
 
     /// Finds site and object. What is in memory and fresh is answered at once.
     fn look_up(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
+        let site = self.exchange.site.clone()?;
         let mut name = [0; 256];
-        let host = lower_case(host_of(head), &mut name);
-        let Some(site) = host.and_then(|host| context.sites.find(host)) else {
-            match context.sites.closes_unknown() {
-                true => self.break_off(UNKNOWN_HOST),
-                false => self.answer_error(421, UNKNOWN_HOST, context),
-            }
-            return None;
-        };
-        self.exchange.site = Some(site.clone());
-        let host = host.unwrap_or_default();
-        if names_loop(head, context.cache.loop_id()) {
-            self.answer_error(508, "loop", context);
-            return None;
-        }
+        let host = lower_case(host_of(head), &mut name).unwrap_or_default();
         let control = RequestControl::parse(head.all("cache-control"), head.all("pragma"));
-        let key = key(context.cache.seed(), site, host, head);
+        let key = key(context.cache.seed(), &site, host, head);
         let found = context.cache.lookup_for(key, head.headers());
         let good = found.as_ref().map_or(Use::Ask, |it| decide(&it.meta, &control, context.now));
         if let (Some(object), true) = (&found, good != Use::Ask) {
@@ -224,7 +250,7 @@ impl Session {
             head_only: head.method == Method::Head,
             stale: found,
         };
-        let demand = demand_of(head, site.clone(), host, want, context);
+        let demand = demand_of(head, site, host, want, context);
         self.step = Step::Opening(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
         Some(Action::Demand(demand))

@@ -24,6 +24,8 @@ pub(super) enum Step {
     Opening(Arc<Ticket>),
     /// The answer is going out.
     Answering,
+    /// The origin has ended its half of a tunnel, our side is shut; the client goes on.
+    HalfOpen,
     /// The answer is out (or broken off); the driver writes the log line.
     Finished,
     /// The last answer is out and our side is shut; what the client still sends is thrown away, so
@@ -49,6 +51,7 @@ impl Step {
             Step::Draining(_) => "draining",
             Step::Opening(_) => "opening",
             Step::Answering => "answering",
+            Step::HalfOpen => "half_open",
             Step::Finished => "finished",
             Step::Lingering => "lingering",
             Step::Closed => "closed",

@@ -75,6 +75,7 @@ impl<I: Io> Worker<I> {
                 let name = self.conns.insert(socket, session);
                 if let Some(conn) = self.conns.find(name).filter(|_| is_tls) {
                     conn.tls = acceptor.map(|acceptor| Tls::new(Stream::new(acceptor)));
+                    conn.session.set_scheme("https");
                 }
                 self.drive(name);
             }

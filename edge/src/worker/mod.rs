@@ -203,6 +203,7 @@ impl<I: Io> Worker<I> {
         let mut budget = limits::TURN_BYTES_MAX;
         loop {
             let Some(conn) = self.conns.find(name) else { return };
+            conn.session.feed(self.now);
             if conn.cold.is_some() || conn.writable.is_some() {
                 break;
             }
@@ -250,7 +251,11 @@ impl<I: Io> Worker<I> {
                     }
                     send::Flow::Ready
                 }
-                Action::ShutDown => send::Flow::Ready,
+                Action::ShutDown => {
+                    secure::close(io, conn);
+                    io.shutdown_write(&conn.socket);
+                    send::Flow::Ready
+                }
                 Action::Close => return self.close(name),
             };
             match flow {
@@ -302,7 +307,7 @@ impl<I: Io> Worker<I> {
     fn read_inbox(&mut self) {
         let inbox = self.inbox.clone();
         if inbox.mailbox.take_overflow() {
-            for name in self.conns.names(|conn| conn.waiting) {
+            for name in self.conns.names(|conn| conn.waiting || conn.session.is_uploading()) {
                 self.wake(name);
             }
         }

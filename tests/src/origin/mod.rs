@@ -4,7 +4,7 @@ mod answer;
 mod page;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -178,6 +178,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             break;
         }
         let page = shared.take(&request);
+        skip_body(&mut reader, &request)?;
         answer::answer(stream, shared, &request, &page)?;
     }
     Ok(())
@@ -198,6 +199,32 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
         match line.trim_end().split_once(':') {
             Some((name, value)) => fields.push((name.to_owned(), value.trim().to_owned())),
             None => return Ok(Some(Request { method, target, fields })),
+        }
+    }
+}
+
+/// Reads what a request has for a body, so that it is not taken for the next.
+fn skip_body(reader: &mut impl BufRead, request: &Request) -> std::io::Result<()> {
+    let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    if let Some(length) = request.field("content-length") {
+        let length = length.parse().map_err(|_| invalid())?;
+        return std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).map(drop);
+    }
+    if request.field("transfer-encoding").is_none() {
+        return Ok(());
+    }
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = u64::from_str_radix(line.trim_end(), 16).map_err(|_| invalid())?;
+        std::io::copy(&mut reader.by_ref().take(size), &mut std::io::sink())?;
+        // The line that ends the chunk, or the trailers.
+        line.clear();
+        while reader.read_line(&mut line)? > 2 {
+            line.clear();
+        }
+        if size == 0 {
+            return Ok(());
         }
     }
 }
