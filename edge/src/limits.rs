@@ -98,6 +98,10 @@ pub const MEMORY_BODY_MAX_BYTES: usize = 64 * 1024;
 pub const OBJECT_MAX_BYTES: u64 = 1 << 46;
 /// Demands one fill thread works on at once; further ones wait in its mailbox.
 pub const FILLS_PER_THREAD_MAX: usize = 1_024;
+/// Most requests to one origin at once, and most objects brought in at once, that a config may allow.
+pub const ORIGIN_CONNECTIONS_MAX: usize = 65_536;
+/// Most connections one object comes on that a config may allow.
+pub const STREAMS_PER_OBJECT_MAX: usize = 16;
 /// Slices one request to an origin may ask for, and a filler keeps others off ahead of it.
 pub const RUN_SLICES_MAX: u64 = 64;
 /// Uncacheable bodies one fill thread passes through at once; beyond it 503.

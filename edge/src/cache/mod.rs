@@ -66,6 +66,6 @@ pub use reuse::Reuse;
 pub use slices::Slices;
 pub use span::Span;
 pub use store::{Cache, Read};
-pub use ticket::{FillError, Opened, Ticket};
+pub use ticket::{FillError, Opened, Ticket, Urgency};
 pub use vary::Variants;
 pub use writer::SliceWriter;

@@ -111,6 +111,10 @@ pub(super) static SITE: Table = Table {
         "connect_timeout",
         "read_timeout",
         "retries",
+        "max_connections",
+        "max_fills",
+        "connections_per_object",
+        "queue_timeout",
     ],
 };
 
