@@ -37,7 +37,7 @@ struct Crew {
     end: u64,
     piece_bytes: Cell<u64>,
     helpers: Cell<usize>,
-    /// Helpers that there should be.
+    /// Streams that there should be, the lead's own among them.
     wanted: Cell<usize>,
     is_lead_done: Cell<bool>,
 }
@@ -89,7 +89,7 @@ impl Crew {
                 end: range.end,
                 piece_bytes: Cell::new(filler.cache().slice_bytes()),
                 helpers: Cell::new(0),
-                wanted: Cell::new(0),
+                wanted: Cell::new(1),
                 is_lead_done: Cell::new(false),
             })
         })
@@ -104,11 +104,13 @@ impl Crew {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
+            // In the place of the lead, when that is done: one stream alone waits for each first byte.
+            self.call_helpers();
             let before = std::mem::replace(&mut came_bytes, self.slices.came_bytes());
             let look = Look {
                 came_bytes: came_bytes - before,
                 is_awaited: self.slices.is_awaited(),
-                streams: self.helpers.get() + usize::from(!self.is_lead_done.get()),
+                streams: self.streams(),
                 flowing: self.slices.flowing(),
                 rest_bytes: self.rest_bytes(),
             };
@@ -136,8 +138,12 @@ impl Crew {
         if !self.has_rest() {
             self.take_from_longest();
         }
-        self.wanted.set(streams.saturating_sub(usize::from(!self.is_lead_done.get())));
-        while self.helpers.get() < self.wanted.get() && self.has_rest() {
+        self.wanted.set(streams);
+        self.call_helpers();
+    }
+
+    fn call_helpers(self: &Rc<Self>) {
+        while self.streams() < self.wanted.get() && self.has_rest() {
             self.helpers.set(self.helpers.get() + 1);
             let crew = self.clone();
             runtime::spawn(async move { crew.help().await });
@@ -174,16 +180,20 @@ impl Crew {
         let (start, end) = self.rest.get();
         let is_unwanted =
             self.filler.is_unwanted((&self.errand, &[]), &self.slices, start, Some(self.end));
-        if start >= end || is_unwanted || self.helpers.get() > self.wanted.get() {
+        if start >= end || is_unwanted {
             return None;
         }
         let slice_bytes = self.filler.cache().slice_bytes();
         // Towards the end pieces get smaller, so that all are done at about the same time.
-        let share = (end - start) / (self.wanted.get() as u64 + 1);
-        let bytes = self.piece_bytes.get().min(share.next_multiple_of(slice_bytes));
+        let (most, share) = (self.piece_bytes.get(), (end - start) / self.wanted.get() as u64);
+        let bytes = share.clamp(most / 4, most).next_multiple_of(slice_bytes);
         let next = end.min(start + bytes.max(slice_bytes));
         self.rest.set((next, end));
         Some(start..next)
+    }
+
+    fn streams(&self) -> usize {
+        self.helpers.get() + usize::from(!self.is_lead_done.get())
     }
 
     fn has_rest(&self) -> bool {
