@@ -106,6 +106,18 @@ pub const MEMORY_BODY_MAX_BYTES: usize = 64 * 1024;
 pub const OBJECT_MAX_BYTES: u64 = 1 << 46;
 /// Demands one fill thread works on at once; further ones wait in its mailbox.
 pub const FILLS_PER_THREAD_MAX: usize = 1_024;
+/// Most requests to one origin at once, and most objects brought in at once, that a config may allow.
+pub const ORIGIN_CONNECTIONS_MAX: usize = 65_536;
+/// Most connections one object comes on that a config may allow.
+pub const STREAMS_PER_OBJECT_MAX: usize = 16;
+/// URLs of one order to prefetch.
+pub const PREFETCH_URLS_MAX: usize = 10_000;
+/// Orders to prefetch that are remembered; when none of them has ended, further ones are refused.
+pub const PREFETCH_ORDERS_MAX: usize = 64;
+/// URLs prefetched at once.
+pub const PREFETCHES_AT_ONCE: usize = 4;
+/// Time a prefetch waits for its origin, or for its turn there, ms.
+pub const PREFETCH_STALL_MS: u64 = 3_600_000;
 /// Slices one request to an origin may ask for, and a filler keeps others off ahead of it.
 pub const RUN_SLICES_MAX: u64 = 64;
 /// Uncacheable bodies one fill thread passes through at once; beyond it 503.

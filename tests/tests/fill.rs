@@ -138,3 +138,92 @@ fn ranges_that_overlap_fetch_each_byte_once() {
     assert_eq!(counts.body_bytes, BODY.len, "each byte once: {:?}", counts.ranges);
     assert_eq!(node.metric("edge_origin_bytes_total"), BODY.len);
 }
+
+/// A page that comes slowly, in a way that more connections help.
+fn throttled(body: Content, bytes_per_s: u64) -> Page {
+    let fields = vec!["Accept-Ranges: bytes".to_owned()];
+    Page { bytes_per_s: Some(bytes_per_s), fields, ..Page::of(body) }
+}
+
+#[test]
+fn a_large_object_comes_on_several_connections_when_that_is_quicker() {
+    let body = Content::new(64, 48 * MIB);
+    for (streams, is_shared) in [(4, true), (1, false)] {
+        let origin = Origin::with("/a", throttled(body, 12 * MIB));
+        let line = format!("connections_per_object = {streams}");
+        let node = Node::start(NodeConfig::default().site("*", &origin.url(), &[&line]));
+        body.expect(0..body.len, &node.get("/a").expect_status(200).body);
+        wait_no_fill(&node);
+        let counts = origin.counts("/a");
+        assert_eq!(counts.requests > 1, is_shared, "{streams}: {:?}", counts.ranges);
+        // What was on its way on the connection that was cut is the price of the first split.
+        assert!(counts.body_bytes <= body.len + 2 * MIB, "{counts:?}");
+        assert!(node.metric("edge_origin_wasted_bytes_total") <= MIB);
+        body.expect(0..body.len, &node.get("/a").expect_status(200).body);
+        assert_eq!(origin.counts("/a").requests, counts.requests, "all of it was stored");
+    }
+}
+
+#[test]
+fn a_reader_far_ahead_does_not_wait_for_the_filler_to_come_there() {
+    let origin = Origin::with("/a", throttled(BODY, 2 * MIB));
+    let lines = ["connections_per_object = 1", "finish = \"never\""];
+    let node = Node::start(NodeConfig::default().site("*", &origin.url(), &lines));
+    let mut first = node.connect();
+    first.start("/a");
+    BODY.expect(0..1000, &first.take(1000));
+    let part = fetch(node.addr(), "/a", Some(60 * MIB..60 * MIB + 1000)).expect_status(206);
+    BODY.expect(60 * MIB..60 * MIB + 1000, &part.body);
+    let counts = origin.counts("/a");
+    assert_eq!(counts.requests, 2, "{:?}", counts.ranges);
+    assert!(counts.body_bytes < BODY.len / 2, "{} came before", counts.body_bytes);
+    first.reset();
+}
+
+#[test]
+fn an_origin_is_asked_no_more_at_once_than_it_may_be() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    for number in 0..6 {
+        let hold = Some(Hold { at: 1_000, gate: gate.clone() });
+        origin
+            .put(&format!("/{number}"), Page { hold, ..Page::of(Content::new(70 + number, MIB)) });
+    }
+    let node =
+        Node::start(NodeConfig::default().site("*", &origin.url(), &["max_connections = 2"]));
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let node = &node;
+            scope.spawn(move || {
+                let content = Content::new(70 + number, MIB);
+                content.expect(0..MIB, &node.get(&format!("/{number}")).expect_status(200).body);
+            });
+        }
+        let is_queue_full = || (node.metric("edge_origin_queue") == 4).then_some(());
+        eventually("four that wait for their turn", is_queue_full);
+        assert_eq!(origin.requests(), 2);
+        gate.open();
+    });
+    assert_eq!((origin.requests(), node.metric("edge_origin_queue")), (6, 0));
+}
+
+#[test]
+fn who_waits_too_long_for_its_turn_is_told_to_come_back() {
+    for line in ["max_connections = 1", "max_fills = 1"] {
+        let (page, gate) = held(MIB);
+        let origin = Origin::with("/a", page);
+        origin.put("/b", Page::of(BODY));
+        let lines = [line, "queue_timeout = \"100ms\""];
+        let node = Node::start(NodeConfig::default().site("*", &origin.url(), &lines));
+        let mut first = node.connect();
+        first.start("/a");
+        BODY.expect(0..MIB, &first.take(MIB));
+        let refused = node.get("/b").expect_status(503);
+        assert!(refused.head.field("retry-after").is_some(), "{line}: {:?}", refused.head);
+        assert_eq!(node.metric("edge_origin_queue_timeouts_total"), 1);
+        gate.open();
+        BODY.expect(MIB..BODY.len, &first.take(BODY.len - MIB));
+        wait_no_fill(&node);
+        assert_eq!(node.get("/b").expect_status(200).body.len() as u64, BODY.len);
+    }
+}

@@ -13,6 +13,8 @@
 //! | `POST /domains` | adds a domain: an object with `name`, `origin` and other keys of a `[[site]]` |
 //! | `POST /domains/remove` | removes one: an object with its `name` |
 //! | `POST /explain` | what decides about a request: an object with `url`, `method`, `headers` |
+//! | `POST /prefetch` | an order to prefetch in JSON; answers with its number |
+//! | `GET /prefetch/N` | how it goes, in JSON |
 //! | `GET /purges` | purges that are still looked at, in JSON |
 //!
 //! It knows nothing of the node but a [`View`] of it. Runs on a plain tokio runtime; nothing that
@@ -55,6 +57,13 @@ pub trait View: Send + Sync {
     fn verify(&self) -> Result<serde_json::Value, Refusal>;
     /// How that goes, and what it found.
     fn verified(&self) -> serde_json::Value;
+    /// Takes an order to prefetch; its number is in the answer.
+    ///
+    /// # Errors
+    /// It makes no sense, or there are too many.
+    fn prefetch(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal>;
+    /// How the order to prefetch with this number goes; `None`: there is none (any more).
+    fn prefetched(&self, number: u64) -> Option<serde_json::Value>;
     /// The purges that are still looked at.
     fn purges(&self) -> serde_json::Value;
     /// Every site, those added at run time among them.

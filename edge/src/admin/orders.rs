@@ -20,6 +20,7 @@ pub(super) type Outcome = Result<Value, (StatusCode, String)>;
 /// The order that a request gives, if it is one.
 pub(super) fn order_of(method: &Method, path: &str) -> Option<Order> {
     match (method, path) {
+        (&Method::POST, "/prefetch") => Some(|view, order| view.prefetch(order)),
         (&Method::POST, "/purge") => Some(|view, order| view.purge(order)),
         (&Method::POST, "/cache/verify") => Some(|view, _| view.verify()),
         (&Method::POST, "/domains") => Some(|view, order| view.add_domain(order)),

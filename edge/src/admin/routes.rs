@@ -25,7 +25,12 @@ const PAGES: &str = "GET /metrics\n\
      POST /domains/remove\n\
      POST /explain\n\
      POST /cache/verify\n\
-     GET /cache/verify\n";
+     GET /cache/verify\n\
+     POST /prefetch\n\
+     GET /prefetch/N\n";
+
+/// In front of an order's number.
+const PREFETCH: &str = "/prefetch/";
 
 /// Which way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +87,15 @@ fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
         "/purges" => reply(StatusCode::OK, JSON, format!("{}\n", view.purges())),
         "/cache/verify" => reply(StatusCode::OK, JSON, format!("{}\n", view.verified())),
         "/domains" => reply(StatusCode::OK, JSON, format!("{}\n", view.domains())),
-        "/purge" | "/domains/remove" | "/explain" => not_allowed("POST"),
+        "/purge" | "/prefetch" | "/domains/remove" | "/explain" => not_allowed("POST"),
+        path if path.starts_with(PREFETCH) && !reads => not_allowed("GET, HEAD"),
+        path if path.starts_with(PREFETCH) => {
+            let number = path[PREFETCH.len()..].parse().ok();
+            match number.and_then(|number| view.prefetched(number)) {
+                Some(state) => reply(StatusCode::OK, JSON, format!("{state}\n")),
+                None => reply(StatusCode::NOT_FOUND, TEXT, "no such prefetch\n".to_owned()),
+            }
+        }
         "/" => reply(StatusCode::OK, TEXT, PAGES.to_owned()),
         "/reload" if *request.method() != Method::POST => not_allowed("POST"),
         "/reload" => match view.reload() {

@@ -65,6 +65,14 @@ impl View for Node {
         Ok(question.clone())
     }
 
+    fn prefetch(&self, order: &serde_json::Value) -> Result<serde_json::Value, Refusal> {
+        Ok(serde_json::json!({ "prefetch": 7, "seen": order }))
+    }
+
+    fn prefetched(&self, number: u64) -> Option<serde_json::Value> {
+        (number == 7).then(|| serde_json::json!({ "ended": true }))
+    }
+
     fn purges(&self) -> serde_json::Value {
         serde_json::json!([])
     }

@@ -67,7 +67,7 @@ pub use reuse::Reuse;
 pub use slices::Slices;
 pub use span::Span;
 pub use store::{Cache, Read};
-pub use ticket::{FillError, Opened, Ticket};
+pub use ticket::{FillError, Opened, Ticket, Urgency};
 pub use upload::Upload;
 pub use vary::Variants;
 pub use writer::SliceWriter;

@@ -6,7 +6,7 @@
 //! gap between the two.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key::Key;
@@ -15,6 +15,8 @@ use super::ticket::FillError;
 use crate::mailbox::{Notify, Token};
 
 const LEN_UNKNOWN: u64 = u64::MAX;
+/// A filler that is so many slices away is not waited for without asking.
+const FAR_SLICES: u32 = 4;
 
 /// The slices of one generation.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub struct Slices {
     claims: AtomicUsize,
     /// Answers made of it that are not out yet.
     readers: AtomicUsize,
+    /// Bytes that fillers brought in so far.
+    came_bytes: AtomicU64,
+    /// Whether the origin is known to send parts of it.
+    in_parts: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -46,6 +52,8 @@ struct Filling {
     bytes: Option<(Pin, u64)>,
     /// The last slice that the same filler goes on to without a gap.
     through: u32,
+    /// Whether what was beyond `through` was taken from it.
+    is_cut: bool,
     waiters: HashMap<(usize, Token), Waiter>,
 }
 
@@ -66,6 +74,8 @@ pub(super) enum InFlight {
     Bytes { pin: Pin, at: u64, len: u64 },
     /// Being filled, not there yet; the index may have an earlier run.
     Pending,
+    /// A filler said it comes to it, but is far away.
+    Reserved,
     /// Nobody fills it.
     None,
 }
@@ -86,6 +96,8 @@ impl Slices {
             len: AtomicU64::new(len.unwrap_or(LEN_UNKNOWN)),
             claims: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
+            came_bytes: AtomicU64::new(0),
+            in_parts: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -189,6 +201,7 @@ impl Slices {
                 at: at + (offset - filling.start),
                 len: filling.watermark.min(end) - offset,
             },
+            _ if index - filling.index >= FAR_SLICES => InFlight::Reserved,
             _ => InFlight::Pending,
         }
     }
@@ -231,7 +244,82 @@ impl Slices {
         let index = claim.index.checked_add(1)?;
         let state = self.lock();
         let is_others = state.covering(index).is_some_and(|filling| filling.index != claim.index);
-        (!is_others).then(|| self.enter(state, index))
+        if is_others {
+            return None;
+        }
+        let own = state.fillings.iter().find(|filling| filling.index == claim.index);
+        let (through, is_cut) = own.map_or((index, false), |own| (own.through, own.is_cut));
+        let next = self.enter(state, index);
+        next.update(|filling| {
+            filling.through = through.max(index);
+            filling.is_cut = is_cut;
+        });
+        Some(next)
+    }
+
+    /// Takes from the filler that said it comes to byte `offset` the slice of that byte and what
+    /// follows: it ends before, who waited looks again. `false` when the slice is being written, nobody
+    /// comes to it, or the origin may not send parts.
+    pub fn cut(&self, offset: u64) -> bool {
+        let Some(index) = self.index_of(offset) else { return false };
+        let mut state = self.lock();
+        let is_written = state.fillings.iter().any(|filling| filling.index == index);
+        if is_written || self.len().is_none() || !self.takes_parts() {
+            return false;
+        }
+        let covers = |filling: &&mut Filling| (filling.index..=filling.through).contains(&index);
+        let Some(filling) = state.fillings.iter_mut().find(covers) else { return false };
+        filling.through = index - 1;
+        filling.is_cut = true;
+        let start = self.start_of(index);
+        let beyond = filling.waiters.extract_if(|_, waiter| waiter.offset >= start);
+        let woken = beyond.map(|((_, token), waiter)| (waiter.notify, token)).collect();
+        drop(state);
+        wake(woken);
+        true
+    }
+
+    /// How many bytes the filler that said it comes to byte `offset` has before it still, if that
+    /// is far.
+    pub fn ahead_bytes(&self, offset: u64) -> Option<u64> {
+        let index = self.index_of(offset)?;
+        let state = self.lock();
+        let filling = state.covering(index).filter(|one| index - one.index >= FAR_SLICES)?;
+        Some(offset.saturating_sub(filling.watermark))
+    }
+
+    /// The longest stretch that one filler is on: where it is, and where it ends.
+    pub fn longest_stretch(&self) -> Option<(u64, u64)> {
+        let state = self.lock();
+        let longest =
+            state.fillings.iter().max_by_key(|filling| filling.through - filling.index)?;
+        let end = self.start_of(longest.through).saturating_add(self.slice_bytes);
+        Some((longest.watermark, self.len().map_or(end, |len| end.min(len))))
+    }
+
+    /// Fillers that have got bytes.
+    pub fn flowing(&self) -> usize {
+        self.lock().fillings.iter().filter(|filling| filling.bytes.is_some()).count()
+    }
+
+    /// Whether somebody waits for bytes to come.
+    pub fn is_awaited(&self) -> bool {
+        self.lock().fillings.iter().any(|filling| !filling.waiters.is_empty())
+    }
+
+    /// Bytes that fillers brought in so far.
+    pub fn came_bytes(&self) -> u64 {
+        self.came_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the origin sends parts of it (RFC 9110 §14.3).
+    pub fn note_parts(&self) {
+        self.in_parts.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the origin is known to send parts of it.
+    pub fn takes_parts(&self) -> bool {
+        self.in_parts.load(Ordering::Relaxed)
     }
 
     /// Whether slice `index` is being filled, or a filler is coming to it.
@@ -247,6 +335,7 @@ impl Slices {
             watermark: start,
             bytes: None,
             through: index,
+            is_cut: false,
             waiters: HashMap::new(),
         });
         self.claims.fetch_add(1, Ordering::AcqRel);
@@ -311,18 +400,28 @@ impl Claim {
     /// Bytes up to `watermark` are there: wakes those who wait for one of them.
     pub fn advance(&self, watermark: u64) {
         let mut woken = Vec::new();
+        let mut came_bytes = 0;
         self.update(|filling| {
+            came_bytes = watermark.saturating_sub(filling.watermark);
             filling.watermark = watermark;
             let start = filling.start;
             let there = |waiter: &Waiter| (start..watermark).contains(&waiter.offset);
             let passed = filling.waiters.extract_if(|_, waiter| there(waiter));
             woken.extend(passed.map(|((_, token), waiter)| (waiter.notify, token)));
         });
+        self.slices.came_bytes.fetch_add(came_bytes, Ordering::Relaxed);
         wake(woken);
     }
 
     pub fn goes_on_through(&self, index: u32) {
         self.update(|filling| filling.through = index.max(filling.index));
+    }
+
+    /// Where the filler must end because others took what follows.
+    pub fn cut_end(&self) -> Option<u64> {
+        let mut end = None;
+        self.update(|filling| end = filling.is_cut.then_some(filling.through));
+        end.map(|through| self.slices.start_of(through).saturating_add(self.slices.slice_bytes))
     }
 
     fn update(&self, change: impl FnOnce(&mut Filling)) {

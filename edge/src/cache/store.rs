@@ -33,6 +33,8 @@ pub enum Read {
     Bytes(bytes::Bytes),
     /// Somebody is filling the slice and is not there yet: [`Cache::subscribe`].
     Pending,
+    /// Somebody comes to it, but not soon: ask the fill plane, then [`Cache::subscribe`].
+    Reserved,
     /// Nobody has it: ask the fill plane.
     Absent,
     /// `offset` is at or past the end of the body (or of the range asked for).
@@ -157,6 +159,7 @@ impl Cache {
         match (slices.failed(), in_flight) {
             (Some(error), _) => Read::Failed(error),
             (None, InFlight::Pending) => Read::Pending,
+            (None, InFlight::Reserved) => Read::Reserved,
             (None, _) => Read::Absent,
         }
     }

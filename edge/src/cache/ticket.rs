@@ -1,7 +1,7 @@
 //! What a session holds while the fill plane works for it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Object, Relay};
@@ -16,6 +16,20 @@ pub enum Opened {
     Object(Arc<Object>, Outcome),
     /// A response that may not be stored: it passes through memory to this one client.
     Relay(Arc<Relay>),
+}
+
+/// How pressing it is to ask an origin; the order of its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Urgency {
+    /// A client waits for it.
+    Awaited,
+    /// A client will want it soon.
+    Ahead,
+    /// Somebody asked for it to be stored.
+    Prefetch,
+    /// Its clients have left; it is finished for those to come.
+    Left,
 }
 
 /// Why the fill plane could not do what was asked. `as_str` is log field and metric label.
@@ -91,6 +105,7 @@ pub struct Ticket {
     state: Mutex<State>,
     interims: Mutex<VecDeque<Box<[u8]>>>,
     abandoned: AtomicBool,
+    urgency: AtomicU8,
 }
 
 impl Ticket {
@@ -102,7 +117,30 @@ impl Ticket {
             state: Mutex::new(State::Waiting),
             interims: Mutex::default(),
             abandoned: AtomicBool::new(false),
+            urgency: AtomicU8::new(Urgency::Awaited as u8),
         })
+    }
+
+    /// A ticket nobody holds, for work that is done ahead.
+    pub fn ahead() -> Arc<Ticket> {
+        let ticket = Ticket::new(Arc::new(Nobody), Token(0));
+        ticket.set_urgency(Urgency::Ahead);
+        ticket
+    }
+
+    /// How pressing the demand is.
+    pub fn urgency(&self) -> Urgency {
+        match self.urgency.load(Acquire) {
+            0 => Urgency::Awaited,
+            1 => Urgency::Ahead,
+            2 => Urgency::Prefetch,
+            _ => Urgency::Left,
+        }
+    }
+
+    /// Says how pressing the demand is; [`Urgency::Awaited`] without.
+    pub fn set_urgency(&self, urgency: Urgency) {
+        self.urgency.store(urgency as u8, Release);
     }
 
     /// Answers with an object or relay.
@@ -163,4 +201,10 @@ impl Ticket {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = to;
         self.nudge();
     }
+}
+
+struct Nobody;
+
+impl Notify for Nobody {
+    fn notify(&self, _: Token) {}
 }

@@ -92,6 +92,12 @@ impl SliceWriter {
         self.claim.goes_on_through(last.unwrap_or(u32::MAX));
     }
 
+    /// Where it must end because others took what follows: what [`SliceWriter::goes_on_to`] said does
+    /// not hold any more.
+    pub fn cut_end(&self) -> Option<u64> {
+        self.claim.cut_end()
+    }
+
     /// [`SliceWriter::put`] and [`SliceWriter::show`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
         let taken = self.put(bytes)?;

@@ -43,6 +43,20 @@ pub enum CliError {
         /// How many.
         count: u64,
     },
+    /// A list of URLs could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    List {
+        /// The list.
+        path: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not all that was to be prefetched could be had.
+    #[error("{failed} of them could not be had")]
+    Unfetched {
+        /// How many.
+        failed: u64,
+    },
     /// Standard output could not be written.
     #[error("write to standard output: {0}")]
     Output(io::Error),

@@ -12,7 +12,8 @@ mod error;
 pub mod explain;
 pub mod guard;
 mod logging;
-pub mod purge;
+pub mod prefetch;
+mod purge;
 mod reader;
 pub mod serve;
 pub mod status;
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::Args),
     Check(check::Args),
     Status(status::Args),
+    Prefetch(prefetch::Args),
     Purge(purge::Args),
     Cache(cache::Args),
     Conns(conns::Args),
@@ -91,6 +93,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
         Command::Status(args) => status::run(args),
+        Command::Prefetch(args) => prefetch::run(args),
         Command::Purge(args) => purge::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Conns(args) => Ok(conns::run(args)?),

@@ -115,6 +115,10 @@ pub(super) static SITE: Table = Table {
         "bypass_cookies",
         "upgrade",
         "upgrade_timeout",
+        "max_connections",
+        "max_fills",
+        "connections_per_object",
+        "queue_timeout",
     ],
 };
 

@@ -35,8 +35,8 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use key::{KeyRules, QueryRule};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
-    GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Pass, Preset, Server, Site, Stated,
-    Tls, TlsProfile, Volume,
+    GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Pass, Preset, Protection, Server,
+    Site, Stated, Tls, TlsProfile, Volume,
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
 pub use units::{duration_text, size_text};

@@ -409,7 +409,33 @@ pub enum Origin {
         read_timeout_ms: u64,
         /// Further tries after a failure.
         retries: u32,
+        /// What it is spared.
+        protection: Protection,
     },
+}
+
+/// What an origin is spared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// Requests to it at once.
+    pub max_connections: usize,
+    /// Objects brought in from it at once.
+    pub max_fills: usize,
+    /// Connections that one object comes on at most.
+    pub connections_per_object: usize,
+    /// Time a client's request may wait for its turn, ms; beyond it 503.
+    pub queue_timeout_ms: u64,
+}
+
+impl Default for Protection {
+    fn default() -> Protection {
+        Protection {
+            max_connections: 1_024,
+            max_fills: 1_024,
+            connections_per_object: 4,
+            queue_timeout_ms: 10_000,
+        }
+    }
 }
 
 /// One origin address.

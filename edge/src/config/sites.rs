@@ -8,7 +8,9 @@ use super::error::Place;
 use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
-use super::resolved::{Finish, Listen, Origin, OriginAddress, Pass, Preset, Site, Stated};
+use super::resolved::{
+    Finish, Listen, Origin, OriginAddress, Pass, Preset, Protection, Site, Stated,
+};
 use super::rules::{StatusTtl, rules, status_ttl};
 use super::{check, keys};
 use crate::limits;
@@ -259,7 +261,28 @@ fn origin(
         connect_timeout_ms,
         read_timeout_ms,
         retries: retries.map_or(RETRIES_DEFAULT, |retries| retries as u32),
+        protection: protection(section),
     })
+}
+
+fn protection(section: &Section<'_>) -> Protection {
+    let defaults = Protection::default();
+    let count = |key, max: usize, default: usize| {
+        let entry = section.entry(key);
+        let count = entry.and_then(|entry| entry.integer(1..=max as u64));
+        count.map_or(default, |count| count as usize)
+    };
+    let (most, streams) = (limits::ORIGIN_CONNECTIONS_MAX, limits::STREAMS_PER_OBJECT_MAX);
+    Protection {
+        max_connections: count("max_connections", most, defaults.max_connections),
+        max_fills: count("max_fills", most, defaults.max_fills),
+        connections_per_object: count(
+            "connections_per_object",
+            streams,
+            defaults.connections_per_object,
+        ),
+        queue_timeout_ms: timeout_ms(section, "queue_timeout", defaults.queue_timeout_ms),
+    }
 }
 
 /// The `Host` an origin is asked for: a name or an address, perhaps with a port.

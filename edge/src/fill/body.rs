@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use tokio::time::timeout;
 
+use super::gate::Slot;
 use super::runtime::let_others;
 use crate::cache::{Cache, Lead, Object, SliceWriter, StoreError};
 use crate::http::trailers;
@@ -24,12 +25,19 @@ pub struct Incoming {
     idle: Duration,
     site: Arc<Site>,
     trailers: Vec<u8>,
+    /// Its place among the origin's connections.
+    slot: Option<Slot>,
 }
 
 impl Incoming {
     /// `frames`, each of which must come within `idle`.
     pub fn new(frames: hyper::body::Incoming, idle: Duration, site: Arc<Site>) -> Incoming {
-        Incoming { frames, idle, site, trailers: Vec::new() }
+        Incoming { frames, idle, site, trailers: Vec::new(), slot: None }
+    }
+
+    /// Keeps `slot` for as long as it comes.
+    pub fn hold(&mut self, slot: Slot) {
+        self.slot = Some(slot);
     }
 
     /// The next bytes, never empty; `None` at the end. A body shorter than its head said is
@@ -104,8 +112,21 @@ pub enum Poured {
     Met,
     /// Nobody waits for it and the site does not want it finished.
     Left,
+    /// Others are to have the connection first.
+    Yielded,
     /// The store failed.
     Disk(StoreError),
+}
+
+/// What is to become of a fill, asked at the end of each slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    GoesOn,
+    /// It goes on when more pressing ones have had the origin.
+    Yields,
+    /// It ends: nobody wants it.
+    Ends,
 }
 
 /// Puts a body's bytes where they belong in an object's slices, one writer at a time.
@@ -161,6 +182,7 @@ impl Pour {
     /// The bytes that are still missing, of which the first is then the next to come; `None` when
     /// there are none or nobody knows where they end.
     pub fn missing(&mut self) -> Option<Range<u64>> {
+        self.heed_cut();
         self.at = self.writer.as_ref().map_or(self.skip_to.max(self.at), SliceWriter::offset);
         self.end.filter(|end| self.at < *end).map(|end| self.at..end)
     }
@@ -185,15 +207,15 @@ impl Pour {
         self.kept_bytes
     }
 
-    /// Takes the whole of `body`. At the end of each slice `is_unwanted` is asked, with the offset
+    /// Takes the whole of `body`. At the end of each slice `fate` is asked, with the offset
     /// reached, whether to stop. Ends as [`Poured::End`] only when every byte up to the end came.
-    pub async fn take(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
-        let poured = self.take_all(body, is_unwanted).await;
+    pub async fn take(&mut self, body: &mut Incoming, fate: impl Fn(u64) -> Fate) -> Poured {
+        let poured = self.take_all(body, fate).await;
         self.show();
         poured
     }
 
-    async fn take_all(&mut self, body: &mut Incoming, is_unwanted: impl Fn(u64) -> bool) -> Poured {
+    async fn take_all(&mut self, body: &mut Incoming, fate: impl Fn(u64) -> Fate) -> Poured {
         let mut next_look = self.next_slice();
         while self.end.is_none_or(|end| self.at < end) {
             let bytes = match body.next_or(|| self.show()).await {
@@ -215,8 +237,10 @@ impl Pour {
             }
             if self.at >= next_look {
                 next_look = self.next_slice();
-                if is_unwanted(self.at) {
-                    return Poured::Left;
+                match fate(self.at) {
+                    Fate::GoesOn => {}
+                    Fate::Yields => return Poured::Yielded,
+                    Fate::Ends => return Poured::Left,
                 }
             }
         }
@@ -247,7 +271,7 @@ impl Pour {
     fn put(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
         let room = self.end.map_or(u64::MAX, |end| end - self.at);
         let mut bytes = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && self.end.is_none_or(|end| self.at < end) {
             if self.at < self.skip_to {
                 let skipped = (self.skip_to - self.at).min(bytes.len() as u64);
                 self.at += skipped;
@@ -273,6 +297,7 @@ impl Pour {
     /// Leaves a full writer for the next, without a gap if that is of the next slice; `false` when
     /// pouring ends here.
     fn turn(&mut self) -> Result<bool, StoreError> {
+        self.heed_cut();
         let Some(writer) = self.writer.take() else { return Ok(true) };
         if self.end.is_some_and(|end| self.at >= end) {
             writer.finish()?;
@@ -294,8 +319,9 @@ impl Pour {
     fn follow(&mut self, lead: Lead) -> bool {
         match lead {
             Lead::Writer(mut writer) if writer.offset() >= self.at => {
+                // Without an end nobody can ask for what is further on, either.
                 let ahead = self.at.saturating_add(RUN_SLICES_MAX * self.cache.slice_bytes());
-                writer.goes_on_to(self.end.map_or(ahead, |end| end.min(ahead)));
+                writer.goes_on_to(self.end.unwrap_or(ahead));
                 self.skip_to = writer.offset();
                 self.writer = Some(writer);
             }
@@ -305,6 +331,13 @@ impl Pour {
             Lead::Present | Lead::Busy => self.skip_to = self.next_slice(),
         }
         true
+    }
+
+    /// Ends where others took over what it was to bring in.
+    fn heed_cut(&mut self) {
+        if let Some(cut_end) = self.writer.as_ref().and_then(SliceWriter::cut_end) {
+            self.end = self.end.map(|end| end.min(cut_end));
+        }
     }
 
     /// Lets readers have what came.

@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::body::{Pour, Poured};
+use super::body::{Fate, Pour, Poured};
 use super::filler::Filler;
 use super::http::Answer;
 use super::object;
 use super::open::{log_store, question};
-use crate::cache::{Body, FillError, Lead, Object, SliceWriter, StoreError, Ticket};
+use crate::cache::{
+    Body, FillError, Lead, Object, SliceWriter, Slices, StoreError, Ticket, Urgency,
+};
 use crate::config::Origin;
 use crate::limits::RUN_SLICES_MAX;
 use crate::origin::retry::Patience;
@@ -18,6 +20,12 @@ use crate::origin::verdict::part_of;
 use crate::origin::{Ask, Failure, version};
 use crate::session::Demand;
 use crate::session::demand::Want;
+
+/// How often, how many times at most, is looked how fast a filler comes nearer.
+const FAR_LOOK: Duration = Duration::from_millis(50);
+const FAR_LOOKS_MAX: u128 = 40;
+/// A filler that needs longer than this is far away.
+const FAR: Duration = Duration::from_millis(500);
 
 /// Why missing bytes could not be had.
 pub enum Unfetched {
@@ -62,8 +70,9 @@ impl Filler {
         }
         let end = (*end).min(len);
         let tickets = [demand.ticket.clone()];
-        let is_unwanted = |at| self.is_unwanted((&demand, &tickets), slices, at, Some(end));
-        let fetched = self.fetch(&demand, object, *start..end, is_unwanted).await;
+        let fate = |at| self.fate((&demand, &tickets), object, slices, (at, Some(end)));
+        let lead = self.fetch(&demand, object, *start..end, fate);
+        let fetched = self.with_help(&demand, object, *start..end, lead).await;
         if let Err(Unfetched::Replaced(answer)) = fetched {
             self.adopt(&demand, object, *answer).await;
         }
@@ -71,16 +80,17 @@ impl Filler {
 
     /// Brings in what is missing of `wanted`. `ticket` is nudged when there is something to see and
     /// failed before anybody else learns that nothing will come.
-    async fn fetch(
+    pub async fn fetch(
         &self,
         demand: &Demand,
         object: &Arc<Object>,
         wanted: Range<u64>,
-        is_unwanted: impl Fn(u64) -> bool,
+        fate: impl Fn(u64) -> Fate,
     ) -> Result<(), Unfetched> {
         let ticket = &demand.ticket;
         let mut patience = self.patience(demand);
         let mut at = wanted.start;
+        let mut fill = None;
         loop {
             let writer = match self.first_missing(object, at..wanted.end, ticket).await {
                 Ok(Some(writer)) => writer,
@@ -91,13 +101,23 @@ impl Filler {
                     return Err(Unfetched::Failed(error));
                 }
             };
+            // Who reads ahead does so within another's fill.
+            if fill.is_none() && ticket.urgency() != Urgency::Ahead {
+                match self.begin_fill(demand, slices_of(object)).await {
+                    Ok(slot) => fill = Some(slot),
+                    Err(error) => {
+                        ticket.fail(error);
+                        return Err(Unfetched::Failed(error));
+                    }
+                }
+            }
             let end = self.run_end(object, &writer, wanted.end);
             let mut pour = Pour::run(self.plane.cache.clone(), object.clone(), writer, end);
-            let poured = self.pour_range(demand, object, &mut pour, &mut patience, &is_unwanted);
+            let poured = self.pour_range(demand, object, &mut pour, &mut patience, &fate);
             let unfetched = match poured.await {
                 Ok(Poured::Left) => return Ok(()),
                 Ok(Poured::Disk(error)) => Unfetched::Failed(log_store(object, &error)),
-                Ok(Poured::End | Poured::Met | Poured::Cut(_)) => {
+                Ok(Poured::End | Poured::Met | Poured::Yielded | Poured::Cut(_)) => {
                     at = pour.at();
                     match pour.finish() {
                         Ok(()) => continue,
@@ -137,13 +157,18 @@ impl Filler {
         object: &Object,
         pour: &mut Pour,
         patience: &mut Patience,
-        is_unwanted: &impl Fn(u64) -> bool,
+        fate: &impl Fn(u64) -> Fate,
     ) -> Result<Poured, Unfetched> {
         loop {
             let Some(run) = pour.missing() else { return Ok(Poured::End) };
             let kept_bytes = pour.kept_bytes();
-            let poured = self.pour_once(demand, object, run, pour, is_unwanted).await?;
-            let Poured::Cut(failure) = poured else { return Ok(poured) };
+            let poured = self.pour_once(demand, object, run, pour, fate).await?;
+            let failure = match poured {
+                Poured::Cut(failure) => failure,
+                // It queues again.
+                Poured::Yielded => continue,
+                poured => return Ok(poured),
+            };
             patience.progress(pour.kept_bytes() - kept_bytes);
             let Some(pause_ms) = patience.failed() else {
                 return Err(Unfetched::Failed(failure.into_error()));
@@ -166,6 +191,13 @@ impl Filler {
             ticket.nudge();
             match lead {
                 Lead::Writer(writer) if writer.offset() < wanted.end => return Ok(Some(writer)),
+                Lead::Busy if at == wanted.start && self.is_far(object, at, ticket).await => {
+                    if !slices_of(object).is_some_and(|slices| slices.cut(at)) {
+                        return Ok(None);
+                    }
+                    // Now it is free.
+                    continue;
+                }
                 Lead::Writer(_) | Lead::Busy => return Ok(None),
                 Lead::Present => at = self.next_slice(at),
             }
@@ -176,6 +208,26 @@ impl Filler {
             tokio::task::yield_now().await;
         }
         Ok(None)
+    }
+
+    /// Whether the filler that said it comes to byte `at` takes so long that a request from there on
+    /// is quicker. One whose bytes do not come is not helped by another request.
+    async fn is_far(&self, object: &Object, at: u64, ticket: &Ticket) -> bool {
+        let ahead = || slices_of(object).and_then(|slices| slices.ahead_bytes(at));
+        if ticket.urgency() != Urgency::Awaited || !version::is_named(&object.meta) {
+            return false;
+        }
+        let Some(before) = ahead() else { return false };
+        for looks in 1..=FAR_LOOKS_MAX {
+            tokio::time::sleep(FAR_LOOK).await;
+            let Some(left) = ahead().filter(|_| !ticket.is_abandoned()) else { return false };
+            let came = before.saturating_sub(left);
+            if came > 0 {
+                let ms = FAR_LOOK.as_millis() * looks;
+                return u128::from(left) * ms > u128::from(came) * FAR.as_millis();
+            }
+        }
+        false
     }
 
     /// How far the run goes that `writer` begins: to the first byte that is there or being brought
@@ -203,17 +255,25 @@ impl Filler {
         object: &Object,
         run: Range<u64>,
         pour: &mut Pour,
-        is_unwanted: &impl Fn(u64) -> bool,
+        fate: &impl Fn(u64) -> Fate,
     ) -> Result<Poured, Unfetched> {
         let ask = Ask {
             range: Some((run.start, Some(run.end))),
             if_range: object.meta.strong_etag().map(Into::into),
             ..question(demand, self.cache())
         };
-        let asked = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await;
+        let asked = self.ask(demand, &ask, slices_of(object)).await;
         let mut answer = asked.map_err(|failure| Unfetched::Failed(failure.into_error()))?;
         match fit(object, &run, &answer) {
-            Fit::Part => {}
+            Fit::Part => {
+                if let Some(slices) = slices_of(object) {
+                    slices.note_parts();
+                }
+            }
+            // Not worth it for what is only read ahead.
+            Fit::Whole if demand.ticket.urgency() == Urgency::Ahead => {
+                return Err(Unfetched::Failed(FillError::Broken));
+            }
             Fit::Whole => pour.rewind(),
             Fit::Replaced => return Err(Unfetched::Replaced(Box::new(answer))),
             Fit::Changed => {
@@ -222,7 +282,7 @@ impl Filler {
             }
             Fit::Unfit(failure) => return Ok(Poured::Cut(failure)),
         }
-        Ok(pour.take(&mut answer.body, is_unwanted).await)
+        Ok(pour.take(&mut answer.body, fate).await)
     }
 
     /// Takes in the new version that came instead of bytes of `old`.
@@ -246,6 +306,13 @@ impl Unfetched {
             Unfetched::Failed(error) => *error,
             Unfetched::Replaced(_) => FillError::Changed,
         }
+    }
+}
+
+fn slices_of(object: &Object) -> Option<&Slices> {
+    match &object.body {
+        Body::Slices(slices) => Some(slices),
+        _ => None,
     }
 }
 

@@ -6,12 +6,14 @@
 //! the cache through `body::Pour` and to nobody else through `relay`.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod background;
 mod body;
 mod bytes;
 mod file;
 mod filler;
 mod flight;
+mod gate;
 mod http;
 mod invalidate;
 mod object;
@@ -25,6 +27,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod turn;
 
 use std::io;
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use crate::session::Demand;
 pub struct Plane {
     cache: Arc<Cache>,
     metrics: FillMetrics,
+    gates: gate::Gates,
     checkpoint_ms: AtomicU64,
     drain: watch::Sender<Option<Duration>>,
     running: AtomicUsize,
@@ -87,6 +91,7 @@ impl Plane {
         Arc::new(Plane {
             cache,
             metrics: FillMetrics::default(),
+            gates: gate::Gates::default(),
             checkpoint_ms: AtomicU64::new(checkpoint_ms),
             drain: watch::Sender::new(None),
             running: AtomicUsize::new(0),

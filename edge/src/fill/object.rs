@@ -93,6 +93,9 @@ pub fn sliced(
         }
         _ => cache.new_slices(key, generation, part.len, &meta),
     };
+    if answer.head.takes_parts {
+        slices.note_parts();
+    }
     Arc::new(Object::new(key, Meta { variant_of, ..meta }, Body::Slices(slices)))
 }
 

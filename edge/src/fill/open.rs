@@ -10,6 +10,7 @@ use super::bytes::Unfetched;
 use super::file;
 use super::filler::Filler;
 use super::flight::Flight;
+use super::gate::Slot;
 use super::http::Answer;
 use super::object::{self, Freshness};
 use super::relay;
@@ -49,12 +50,14 @@ pub struct Rest {
 impl Filler {
     /// Answers `demand` and those who joined its `flight`, then brings in the body.
     pub async fn open(self: Rc<Self>, demand: Demand, flight: Option<Flight>) {
+        // Its place among the fills, from when the origin is asked to when the body is in.
+        let mut fill = None;
         let opening = match &demand.site.config.origin {
             config::Origin::File { root, .. } => match file::open(self.cache(), &demand, root) {
                 Ok((object, outcome)) => Opening::Shared(object, outcome, None),
                 Err(error) => Opening::Failed(error),
             },
-            config::Origin::Http { .. } => self.open_http(&demand).await,
+            config::Origin::Http { .. } => self.open_http(&demand, &mut fill).await,
         };
         if let Want::Open { key, .. } = demand.want {
             self.private.note(key, matches!(opening, Opening::Private(..)));
@@ -80,7 +83,9 @@ impl Filler {
                     ticket.open(Opened::Object(object.clone(), outcome));
                 }
                 if let Some(rest) = rest {
-                    self.pour(&demand, &object, rest, &tickets).await;
+                    let range = rest.part.start..rest.part.end.unwrap_or(0);
+                    let lead = self.pour(&demand, &object, rest, &tickets);
+                    self.with_help(&demand, &object, range, lead).await;
                 }
             }
             Opening::Private(answer, first) => {
@@ -100,7 +105,7 @@ impl Filler {
         }
     }
 
-    async fn open_http(&self, demand: &Demand) -> Opening {
+    async fn open_http(&self, demand: &Demand, fill: &mut Option<Slot>) -> Opening {
         let Want::Open { key, range, head_only, ref stale } = demand.want else {
             return Opening::Failed(FillError::Broken);
         };
@@ -130,7 +135,13 @@ impl Filler {
         if let Some(stale) = &stale {
             ask = ask.if_changed_since(&stale.meta);
         }
-        let opening = self.settle(demand, ask, stale.as_deref()).await;
+        let opening = match self.begin_fill(demand, None).await {
+            Ok(slot) => {
+                *fill = Some(slot);
+                self.settle(demand, ask, stale.as_deref()).await
+            }
+            Err(_) => Err(Failure::Crowded),
+        };
         let failed = match &opening {
             Err(_) => true,
             Ok(Opening::Private(answer, _)) => Failure::of_status(answer.head.status).is_some(),
@@ -174,7 +185,7 @@ impl Filler {
     ) -> Result<Opening, Failure> {
         let mut ask = ask;
         for _ in 0..2 {
-            let answer = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await?;
+            let answer = self.ask(demand, &ask, None).await?;
             let freshness = object::freshness(demand, &answer.head, &answer);
             if let Some(object) = self.described(demand, &ask, &answer, stale) {
                 return Ok(object);
@@ -333,8 +344,8 @@ impl Filler {
         let Body::Slices(slices) = &object.body else { return };
         let Rest { mut body, part: Part { end, len, .. }, mut pour } = *rest;
         let stream = len.is_none().then(|| self.streams.enter(object.key, slices.generation()));
-        let poured =
-            pour.take(&mut body, |at| self.is_unwanted((demand, tickets), slices, at, end)).await;
+        let fate = |at| self.fate((demand, tickets), object, slices, (at, end));
+        let poured = pour.take(&mut body, fate).await;
         drop(body);
         let at = pour.at();
         if len.is_none() && matches!(poured, Poured::End) {
@@ -348,7 +359,9 @@ impl Filler {
             Poured::Left => Some(FillError::Changed),
             Poured::Disk(error) => Some(log_store(object, &error)),
             Poured::Cut(failure) if len.is_none() => Some(failure.into_error()),
-            Poured::Cut(_) => self.go_on((demand, tickets), object, slices, pour).await,
+            Poured::Cut(_) | Poured::Yielded => {
+                self.go_on((demand, tickets), object, slices, pour).await
+            }
         };
         match (len, error) {
             (None, Some(error)) => {
@@ -375,8 +388,8 @@ impl Filler {
         }
         self.plane.metrics.retries.add(1);
         let (mut patience, end) = (self.patience(demand), pour.end());
-        let is_unwanted = |at| self.is_unwanted((demand, tickets), slices, at, end);
-        let poured = self.pour_range(demand, object, &mut pour, &mut patience, &is_unwanted).await;
+        let fate = |at| self.fate((demand, tickets), object, slices, (at, end));
+        let poured = self.pour_range(demand, object, &mut pour, &mut patience, &fate).await;
         match poured {
             Ok(Poured::End) => pour.finish().err().map(|error| log_store(object, &error)),
             Ok(Poured::Disk(error)) => Some(log_store(object, &error)),

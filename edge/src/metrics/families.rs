@@ -62,7 +62,7 @@ const OUTCOME_FIELDS: [OutcomeField; 2] = [
     ),
 ];
 
-const FILL_FIELDS: [FillField; 4] = [
+const FILL_FIELDS: [FillField; 7] = [
     ("edge_origin_requests_total", "Requests sent to the origin.", |f| &f.origin_requests),
     ("edge_origin_bytes_total", "Body bytes received from the origin, heads not included.", |f| {
         &f.origin_bytes
@@ -73,6 +73,11 @@ const FILL_FIELDS: [FillField; 4] = [
         |f| &f.wasted_bytes,
     ),
     ("edge_origin_errors_total", "Requests to the origin that failed.", |f| &f.origin_errors),
+    ("edge_origin_queued_total", "Times a turn at the origin was waited for.", |f| &f.queued),
+    ("edge_origin_queue_timeouts_total", "Of those, times it did not come in time.", |f| {
+        &f.queue_timeouts
+    }),
+    ("edge_origin_queue_wait_ms_total", "Time waited for turns, ms.", |f| &f.queue_ms),
 ];
 
 /// Writes the data plane's families, summed over its workers.
@@ -111,6 +116,12 @@ pub fn site_families(out: &mut String, sites: &[(&str, &SiteMetrics)]) {
         for (site, metrics) in sites {
             family.sample(&[("site", site)], field(&metrics.fill).value());
         }
+    }
+    let help = "Fills and requests that wait for their turn at the origin now.";
+    let mut family = Family::begin(out, "edge_origin_queue", Kind::Gauge, help);
+    for (site, metrics) in sites {
+        let left = metrics.fill.dequeued.value();
+        family.sample(&[("site", site)], metrics.fill.queued.value().saturating_sub(left));
     }
 }
 
@@ -155,6 +166,6 @@ mod tests {
             .filter_map(|line| line.split('{').next())
             .collect();
         families.dedup();
-        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 1 + FILL_FIELDS.len());
+        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 1 + FILL_FIELDS.len() + 1);
     }
 }

@@ -180,6 +180,14 @@ pub struct SiteFill {
     pub wasted_bytes: Counter,
     /// Requests to the origin that failed.
     pub origin_errors: Counter,
+    /// Fills and requests that had to wait for their turn at the origin.
+    pub queued: Counter,
+    /// Of those, who wait no more; less `queued`: waiting now.
+    pub dequeued: Counter,
+    /// Of those, who waited too long.
+    pub queue_timeouts: Counter,
+    /// Time all of them waited, ms.
+    pub queue_ms: Counter,
 }
 
 /// One site's counters.

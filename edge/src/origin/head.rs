@@ -37,6 +37,8 @@ pub struct Head {
     pub content_length: Option<u64>,
     /// `Content-Range`, if it is one that may be used.
     pub content_range: Option<ContentRange>,
+    /// Whether the origin says that it sends parts (`Accept-Ranges: bytes`, or it is one).
+    pub takes_parts: bool,
 }
 
 impl Head {
@@ -62,6 +64,8 @@ impl Head {
             content_range: all
                 .get(CONTENT_RANGE)
                 .and_then(|value| ContentRange::parse(value.as_bytes())),
+            takes_parts: status == 206
+                || bytes(ACCEPT_RANGES).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes")),
             fields,
         }
     }

@@ -6,6 +6,7 @@ pub mod choice;
 pub mod content_range;
 pub mod facts;
 pub mod head;
+pub mod pace;
 pub mod passing;
 pub mod request;
 pub mod retry;

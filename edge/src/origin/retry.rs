@@ -12,6 +12,8 @@ pub enum Failure {
     Connect,
     /// Connected, but no head or no byte in time.
     Timeout,
+    /// Not asked: its turn did not come in time.
+    Crowded,
     /// Not HTTP, or cut off.
     Broken,
     /// A status that another address may do better on.
@@ -31,6 +33,7 @@ impl Failure {
         let worth_it = match self {
             Failure::Connect | Failure::Broken => true,
             Failure::Timeout | Failure::Status(_) => elsewhere,
+            Failure::Crowded => false,
         };
         worth_it && tried <= retries
     }
@@ -40,6 +43,7 @@ impl Failure {
         match self {
             Failure::Connect => FillError::Connect,
             Failure::Timeout => FillError::Timeout,
+            Failure::Crowded => FillError::Overloaded,
             Failure::Broken | Failure::Status(_) => FillError::Broken,
         }
     }

@@ -8,6 +8,7 @@ mod domains;
 mod explain;
 mod node;
 mod planes;
+mod prefetch;
 mod purge;
 mod reload;
 mod verify;
@@ -98,6 +99,7 @@ async fn control(node: &Arc<Node>) -> Result<(), ServerError> {
     }
     eprintln!("ready");
     let doors = tokio::spawn(admin.run(node.clone()));
+    let prefetches = tokio::spawn(node.prefetches.clone().run());
     let mut sweep = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -108,6 +110,7 @@ async fn control(node: &Arc<Node>) -> Result<(), ServerError> {
         }
     }
     let drain = Duration::from_millis(node.config().server.drain_timeout_ms);
+    prefetches.abort();
     drain_workers(node, drain, &mut signals).await;
     doors.abort();
     // Only then is the socket file gone.

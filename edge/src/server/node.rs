@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::ServerError;
 use super::certificates;
 use super::planes::{self, Fills, Workers};
+use super::prefetch::Prefetches;
 use super::verify::Verification;
 use crate::cache::Cache;
 use crate::config::Config;
@@ -38,6 +39,7 @@ pub(super) struct Node {
     pub(super) guard: Mutex<Guard>,
     workers: Mutex<Workers>,
     pub(super) fills: Fills,
+    pub(super) prefetches: Arc<Prefetches>,
     phase: Mutex<Phase>,
     pub(super) metrics: Metrics,
     pub(super) verification: Verification,
@@ -72,6 +74,7 @@ impl Node {
         });
         let metrics = Metrics::new(config.server.workers);
         let workers = Workers::start(&config, listeners, &shared, &metrics, &log)?;
+        let prefetches = Prefetches::new(shared.clone());
         Ok(Node {
             begun: config.clone(),
             config: ArcSwap::from_pointee(config),
@@ -88,6 +91,7 @@ impl Node {
             verification: Verification::default(),
             workers: Mutex::new(workers),
             fills,
+            prefetches,
             phase: Mutex::new(Phase::Serving),
         })
     }

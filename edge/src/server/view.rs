@@ -79,6 +79,14 @@ impl View for Node {
         self.verified_shown()
     }
 
+    fn prefetch(&self, order: &Value) -> Result<Value, Refusal> {
+        self.prefetches.order(order)
+    }
+
+    fn prefetched(&self, number: u64) -> Option<Value> {
+        self.prefetches.shown(number)
+    }
+
     fn purges(&self) -> Value {
         self.purges_shown()
     }

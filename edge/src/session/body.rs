@@ -350,7 +350,9 @@ impl Outgoing {
                 self.literal = bytes;
                 None
             }
-            Read::Pending => {
+            // Once is enough: if it is worth it, a request for it is made.
+            Read::Reserved if self.ticket.is_none() => self.ask(object),
+            Read::Pending | Read::Reserved => {
                 // A head that is held stays so: the origin may yet answer with another version.
                 self.woken = false;
                 let told = cache.subscribe(object, self.position, context.notify, context.token);

@@ -70,6 +70,20 @@ pub struct Pass {
 }
 
 impl Demand {
+    /// Another demand about the same object.
+    pub fn errand(&self, ticket: Arc<Ticket>, want: Want) -> Demand {
+        Demand {
+            ticket,
+            site: self.site.clone(),
+            host: self.host.clone(),
+            target: self.target.clone(),
+            keyed: self.keyed.clone(),
+            fields: self.fields.clone(),
+            control: self.control,
+            want,
+        }
+    }
+
     /// The key of the URL it is about.
     pub fn key(&self) -> Key {
         match &self.want {

@@ -34,14 +34,15 @@ enum Kind {
     Churn,
     Cold,
     Miss,
+    Fill,
     Idle,
     Syscalls,
     Sites,
 }
 
 use Contender::{
-    Caddy, Constant, Edge, EdgeCache, EdgeOther, Lighttpd, Nginx, NginxCache, Splice, Squid,
-    TokioUring, Varnish,
+    Caddy, Constant, Edge, EdgeCache, EdgeOther, Lighttpd, Nginx, NginxCache, NginxSlice, Splice,
+    Squid, TokioUring, Varnish,
 };
 
 const BULK: &[Contender] =
@@ -50,6 +51,7 @@ const REQUESTS: &[Contender] =
     &[Edge, EdgeCache, EdgeOther, Nginx, Constant, TokioUring, Lighttpd, Caddy, Varnish, Squid];
 const FILES: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
 const CACHES: &[Contender] = &[Nginx, EdgeCache, NginxCache, Varnish, Squid];
+const FILLERS: &[Contender] = &[EdgeCache, NginxCache, NginxSlice];
 const IDLERS: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
 
 /// Every case.
@@ -67,6 +69,7 @@ pub const ALL: &[Case] = &[
         Kind::Cold,
     ),
     case("miss", "a 256 MiB object nobody has, to one client", CACHES, Kind::Miss),
+    case("fill", "cold objects of a slow origin, cases A to H", FILLERS, Kind::Fill),
     case("churn", "connect, one 4 KiB request, close", REQUESTS, Kind::Churn),
     case("idle", "connections that had one answer and stay", IDLERS, Kind::Idle),
     case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
@@ -111,6 +114,7 @@ impl Case {
         match self.kind {
             Kind::Cold => special::cold(self, arena, pace, contenders, bar),
             Kind::Miss => special::miss(self, arena, pace, contenders, bar),
+            Kind::Fill => super::fill::fill(self, arena, pace, contenders, bar),
             Kind::Idle => special::idle(self, arena, pace, contenders),
             Kind::Sites => sites::sites(self.name),
             Kind::Syscalls => special::syscalls(self, arena, pace, contenders),

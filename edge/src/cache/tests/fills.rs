@@ -278,7 +278,7 @@ fn follow(node: &Node, object: &Object, len: u64) {
                 assert_eq!(node.read_checked(object, at, at + span.len), span.len);
                 at += span.len;
             }
-            Read::Pending => {
+            Read::Pending | Read::Reserved => {
                 if !node.cache.subscribe(object, at, &notify, Token(1)) {
                     continue;
                 }

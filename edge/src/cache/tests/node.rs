@@ -123,7 +123,9 @@ impl Node {
                     right += bytes.len() as u64;
                 }
                 Read::End => break,
-                Read::Pending | Read::Absent | Read::Failed(_) => at = (at / BLOCK + 1) * BLOCK,
+                Read::Pending | Read::Reserved | Read::Absent | Read::Failed(_) => {
+                    at = (at / BLOCK + 1) * BLOCK
+                }
             }
         }
         right

@@ -10,7 +10,7 @@ use super::super::{Plane, spawn};
 use super::origin::ScriptedOrigin;
 use crate::cache::relay::Chunk;
 use crate::cache::{Cache, FillError, Key, KeyBuilder, Object, Opened, Read, Relay, Ticket};
-use crate::config::{self, Finish, Origin, OriginAddress, Preset};
+use crate::config::{self, Finish, Origin, OriginAddress, Preset, Protection};
 use crate::limits::SLICE_MIN_BYTES;
 use crate::mailbox::{Mailbox, Notify, Token};
 use crate::metrics::{Outcome, SiteMetrics};
@@ -33,7 +33,8 @@ pub struct Rig {
 /// An HTTP origin.
 pub fn http(addresses: Vec<OriginAddress>, read_timeout_ms: u64) -> Origin {
     let (host, connect_timeout_ms, retries) = (None, 10_000, 2);
-    Origin::Http { addresses, host, connect_timeout_ms, read_timeout_ms, retries }
+    let protection = Protection::default();
+    Origin::Http { addresses, host, connect_timeout_ms, read_timeout_ms, retries, protection }
 }
 
 /// Something that can be waited on by a test.
@@ -211,7 +212,12 @@ impl Rig {
                     body.append(&mut bytes);
                 }
                 Read::Bytes(bytes) => body.extend_from_slice(&bytes),
-                Read::Pending => {
+                Read::Reserved if demanded.is_none() => {
+                    let want = Want::Bytes { object: object.clone(), start: at, end };
+                    demanded = Some(self.demand_with(bell.clone(), target, want));
+                    bell.wait();
+                }
+                Read::Pending | Read::Reserved => {
                     if self.cache.subscribe(object, at, &notify, Token(2)) {
                         bell.wait();
                     }

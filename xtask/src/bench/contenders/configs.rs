@@ -46,8 +46,15 @@ pub fn nginx(
         main += "worker_cpu_affinity auto;\n";
     }
     let serve = match who {
-        Contender::NginxCache => {
+        Contender::NginxCache | Contender::NginxSlice => {
             let origin = origin(start)?;
+            let slice = match who {
+                Contender::NginxSlice => {
+                    "slice 1m; proxy_cache_key $uri$slice_range; proxy_cache_valid 206 1h;\n\
+                     proxy_set_header Range $slice_range;\n"
+                }
+                _ => "",
+            };
             format!(
                 "proxy_cache_path cache levels=1:2 keys_zone=c:16m max_size=4g inactive=1h \
                  use_temp_path=off;\n\
@@ -55,7 +62,7 @@ pub fn nginx(
                  server {{ listen {address} reuseport backlog=4096; location / {{\n\
                  proxy_pass http://origin; proxy_http_version 1.1;\n\
                  proxy_set_header Connection \"\"; proxy_cache c; proxy_cache_valid 200 1h;\n\
-                 proxy_cache_lock on; }} }}\n"
+                 proxy_cache_lock on; {slice} }} }}\n"
             )
         }
         _ => format!(

@@ -34,6 +34,8 @@ pub enum Contender {
     Nginx,
     /// nginx: the same and proxy_cache
     NginxCache,
+    /// nginx: the same and slices of 1 MiB
+    NginxSlice,
     /// lighttpd, serving a directory
     Lighttpd,
     /// Caddy's file server
@@ -90,14 +92,14 @@ impl Contender {
 
     /// Whether it needs an origin.
     pub fn is_cache(self) -> bool {
-        use Contender::{EdgeCache, NginxCache, Squid, Varnish};
-        matches!(self, EdgeCache | NginxCache | Varnish | Squid)
+        use Contender::{EdgeCache, NginxCache, NginxSlice, Squid, Varnish};
+        matches!(self, EdgeCache | NginxCache | NginxSlice | Varnish | Squid)
     }
 
     /// The Debian package that brings it, for those that are not ours.
     pub fn package(self) -> Option<&'static str> {
         Some(match self {
-            Contender::Nginx | Contender::NginxCache => "nginx",
+            Contender::Nginx | Contender::NginxCache | Contender::NginxSlice => "nginx",
             Contender::Lighttpd => "lighttpd",
             Contender::Caddy => "caddy",
             Contender::Varnish => "varnish",
@@ -160,7 +162,7 @@ impl Contender {
                 let path = config(configs::edge(self, start, address, room)?)?;
                 command.args(["serve", "--config"]).arg(path);
             }
-            Contender::Nginx | Contender::NginxCache => {
+            Contender::Nginx | Contender::NginxCache | Contender::NginxSlice => {
                 let path = config(configs::nginx(self, start, address, room)?)?;
                 command.arg("-p").arg(room).arg("-c").arg(path);
             }

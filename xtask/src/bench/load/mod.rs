@@ -12,7 +12,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 pub mod check;
-mod client;
+pub(super) mod client;
 mod histogram;
 pub mod slow;
 
