@@ -3,6 +3,7 @@
 //! The calling thread becomes the control plane: a tokio runtime for signals and the admin API.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod certificates;
 mod domains;
 mod explain;
@@ -10,6 +11,7 @@ mod node;
 mod planes;
 mod purge;
 mod reload;
+mod verdicts;
 mod verify;
 mod view;
 

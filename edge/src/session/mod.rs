@@ -11,6 +11,7 @@
 //! 3. arm a timer for [`Session::poll_timeout`].
 #![forbid(unsafe_code)]
 
+mod account;
 mod answer;
 mod body;
 pub mod demand;
@@ -27,8 +28,10 @@ use std::sync::Arc;
 
 pub use demand::{Demand, Want};
 
+use crate::abuse::{Desk, Tally};
 use crate::cache::{Cache, FillError, Span, Ticket};
 use crate::clock::Now;
+use crate::config::LimitOn;
 use crate::http::request::RequestError;
 use crate::limits;
 use crate::log::AccessRecord;
@@ -49,6 +52,8 @@ pub struct Context<'a> {
     pub sites: &'a Sites,
     /// The store.
     pub cache: &'a Cache,
+    /// The accounts of clients.
+    pub desk: &'a Desk,
     /// How others wake the driver.
     pub notify: &'a Arc<dyn Notify>,
     /// This connection's name there.
@@ -103,6 +108,7 @@ pub enum Action {
 /// One connection's HTTP.
 pub struct Session {
     client: SocketAddr,
+    tally: Tally,
     timeouts: Timeouts,
     step: Step,
     /// Received bytes: the current request's head in front, then whatever came after it.
@@ -116,6 +122,8 @@ pub struct Session {
     /// It is the fill plane that keeps the answer waiting, not the client.
     waiting: bool,
     deadline_ms: u64,
+    /// Bytes the client took since the deadline was last moved for it.
+    pace_bytes: u64,
     requests: u32,
 }
 
@@ -124,6 +132,7 @@ impl Session {
     pub fn new(client: SocketAddr, timeouts: Timeouts, now: Now) -> Session {
         Session {
             client,
+            tally: Tally::default(),
             timeouts,
             step: Step::Head,
             input: Vec::new(),
@@ -134,6 +143,7 @@ impl Session {
             aside: false,
             waiting: false,
             deadline_ms: now.mono_ms + timeouts.head_ms,
+            pace_bytes: 0,
             requests: 0,
         }
     }
@@ -190,7 +200,7 @@ impl Session {
 
     /// Whether the finished exchange ended before its body did.
     pub fn was_cut(&self) -> bool {
-        self.exchange.reason == CUT || self.exchange.reason == CLIENT_LEFT
+        matches!(self.exchange.reason, CUT | CLIENT_LEFT | BANNED)
     }
 
     /// Bytes arrived.
@@ -229,8 +239,14 @@ impl Session {
     pub fn handle_sent(&mut self, sent: usize, literal: bool, now: Now) {
         let body = if literal { self.out.sent_bytes(sent) } else { sent as u64 };
         self.exchange.sent(sent as u64, body, now);
+        self.tally.sent(sent as u64, now);
+        self.pace_bytes += sent as u64;
+        // A trickle does not keep a connection alive.
+        if self.waiting || self.pace_bytes >= limits::SEND_PACE_MIN_BYTES {
+            self.pace_bytes = 0;
+            self.deadline_ms = now.mono_ms + self.timeouts.send_ms;
+        }
         self.waiting = false;
-        self.deadline_ms = now.mono_ms + self.timeouts.send_ms;
     }
 
     /// `staged` bytes of the span are on their way.
@@ -263,6 +279,7 @@ impl Session {
                 false
             }
             Step::Head | Step::Draining(_) => {
+                self.tally.note(LimitOn::Slow, 1, context.now);
                 self.refuse(408, "timeout", context);
                 true
             }
@@ -276,6 +293,7 @@ impl Session {
                 false
             }
             Step::Answering => {
+                self.tally.note(LimitOn::Slow, 1, context.now);
                 self.break_off(CUT);
                 true
             }
@@ -294,6 +312,7 @@ impl Session {
     /// What to do now.
     pub fn poll_action(&mut self, context: &Context<'_>) -> Action {
         self.aside = false;
+        self.settle(context);
         loop {
             match &mut self.step {
                 Step::Head => match self.read_head(context) {
@@ -339,6 +358,8 @@ impl Session {
 
     /// The log line was written: on to the next request, or to the end.
     pub fn handle_logged(&mut self, context: &Context<'_>) -> Option<Action> {
+        let Exchange { outcome, status, sent_bytes, .. } = self.exchange;
+        self.tally.answered(outcome, status, sent_bytes, context.now);
         let keep = self.exchange.keep_alive && !context.draining && !self.eof;
         let broken = self.was_cut() || self.exchange.status == 0;
         self.requests += 1;
@@ -377,6 +398,7 @@ impl Session {
     }
 
     fn refuse_head(&mut self, error: &RequestError, context: &Context<'_>) {
+        self.tally.note(LimitOn::Malformed, 1, context.now);
         self.refuse(error.status(), error.as_str(), context);
     }
 
@@ -412,6 +434,7 @@ impl Session {
     fn start_answering(&mut self, context: &Context<'_>) {
         self.step = Step::Answering;
         self.waiting = false;
+        self.pace_bytes = 0;
         self.deadline_ms = context.now.mono_ms + self.timeouts.send_ms;
     }
 
@@ -440,6 +463,7 @@ impl Session {
 /// Why an exchange ended early, for the log.
 const CUT: &str = "cut";
 const CLIENT_LEFT: &str = "client_left";
+const BANNED: &str = "banned";
 
 impl Drop for Session {
     fn drop(&mut self) {
