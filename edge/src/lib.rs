@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod metrics;
 
 // Floor 2: what a node knows.
+pub mod abuse;
 pub mod cache;
 pub mod guard;
 pub mod origin;

@@ -151,6 +151,20 @@ pub const REFRESH_EVERY_MS: u64 = 1_000;
 pub const VARY_FIELDS_MAX: usize = 16;
 /// Variants of one URL that are stored at once; the oldest makes room.
 pub const VARIANTS_MAX: usize = 64;
+/// Rules of `[[guard.limit]]`, defaults included.
+pub const LIMIT_RULES_MAX: usize = 16;
+/// Pairs of client and object that are watched at once; the least recent make room.
+pub const VISITS_MAX: u32 = 65_536;
+/// Objects that are told apart in the accounts; the least asked for make room.
+pub const RANKED_OBJECTS_MAX: u32 = 4_096;
+/// Verdicts on clients that wait for the control plane; beyond it they hold, and are not told.
+pub const VERDICTS_WAITING_MAX: usize = 4_096;
+/// Verdicts that are remembered, to explain them.
+pub const VERDICTS_KEPT_MAX: usize = 4_096;
+/// Connections at work on one object that bring a client a copy of it each.
+pub const VISIT_CONNS_MAX: u32 = 1_024;
+/// Least bytes a client must take in each `server.send_timeout` of an answer that waits for it.
+pub const SEND_PACE_MIN_BYTES: u64 = 4 * 1024;
 
 const _: () = assert!(OBJECT_MAX_BYTES / SLICE_MIN_BYTES <= u32::MAX as u64, "slices are u32");
 const _: () = assert!(REQUEST_HEAD_MAX_BYTES <= RECEIVE_BUFFER_MAX_BYTES, "a head must fit");

@@ -38,11 +38,30 @@ impl Client {
 
     /// Connects.
     pub fn try_connect(addr: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect_timeout(&addr, HANG)?;
+        Client::over(TcpStream::connect_timeout(&addr, HANG)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(HANG))?;
         stream.set_write_timeout(Some(HANG))?;
         Ok(Client { stream, buffer: Vec::new(), received_bytes: 0, host: "edge.test".into() })
+    }
+
+    /// Connects from another address of this host, such as 127.0.0.2; panics when that fails.
+    #[track_caller]
+    pub fn connect_from(from: std::net::IpAddr, addr: SocketAddr) -> Client {
+        Client::bound(from, addr).unwrap_or_else(|e| panic!("connect from {from} to {addr}: {e}"))
+    }
+
+    fn bound(from: std::net::IpAddr, addr: SocketAddr) -> io::Result<Client> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType};
+        let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddr::new(from, 0))?;
+        rustix::net::connect(&socket, &addr)?;
+        Client::over(TcpStream::from(socket))
     }
 
     /// The same connection, asking for `host` from now on.

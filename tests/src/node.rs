@@ -93,6 +93,36 @@ impl Node {
         Client::connect(self.admin).with_host("127.0.0.1").get(target)
     }
 
+    /// Runs a subcommand that talks to this node, and returns what it printed; panics when it fails.
+    #[track_caller]
+    pub fn edge(&self, args: &[&str]) -> String {
+        let admin = self.admin.to_string();
+        let pins = self.dir.path().join("no-pins");
+        let mut all = args.to_vec();
+        all.extend(["--admin", &admin]);
+        if args[0] == "why" {
+            all.extend(["--pin-dir", pins.to_str().expect("a path in UTF-8")]);
+        }
+        let output = run_edge(self.dir.path(), &all);
+        assert!(output.status.success(), "edge {args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// POST to the control plane.
+    #[track_caller]
+    pub fn post_admin(&self, target: &str) -> Response {
+        let mut client = Client::connect(self.admin).with_host("127.0.0.1");
+        client.request("POST", target, &[]);
+        client.response("POST").unwrap_or_else(|e| panic!("POST {target}: {e}"))
+    }
+
+    /// JSON of the control plane.
+    #[track_caller]
+    pub fn admin_json(&self, target: &str) -> Value {
+        let response = self.admin(target).expect_status(200);
+        serde_json::from_slice(&response.body).expect("JSON")
+    }
+
     /// `/metrics`.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {

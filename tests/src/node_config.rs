@@ -11,6 +11,7 @@ pub struct NodeConfig {
     pub(crate) environment: Vec<(String, String)>,
     heads: Vec<String>,
     top: Vec<String>,
+    guard: Vec<String>,
     volume_mib: Option<u64>,
     volumes: Option<String>,
 }
@@ -68,6 +69,12 @@ impl NodeConfig {
         })
     }
 
+    /// Adds a line to `[guard]`.
+    pub fn guard(mut self, line: &str) -> NodeConfig {
+        self.guard.push(line.into());
+        self
+    }
+
     /// Size of the one volume; 256 MiB otherwise.
     pub fn volume_mib(mut self, mib: u64) -> NodeConfig {
         self.volume_mib = Some(mib);
@@ -85,6 +92,7 @@ impl NodeConfig {
         let dir = dir.display();
         let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
         let (server, cache): (String, String) = (lines(&self.server), lines(&self.cache));
+        let guard: String = lines(&self.guard);
         let checkpoint = if cache.contains("checkpoint") { "" } else { "checkpoint = \"500ms\"\n" };
         let size = self.volume_mib.unwrap_or(256);
         let own = format!("[{{ path = \"{dir}/volume\", size = \"{size}MiB\" }}]");
@@ -108,7 +116,7 @@ slice = \"1MiB\"
 {checkpoint}{cache}
 [guard]
 interfaces = []
-
+{guard}
 [log]
 access = \"{dir}/access.log\"
 format = \"json\"

@@ -7,7 +7,7 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 10] = [
+pub const TOOLS: [(&str, &str); 11] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("openssl", "openssl"),
@@ -18,6 +18,7 @@ pub const TOOLS: [(&str, &str); 10] = [
     ("tcpdump", "tcpdump"),
     ("strace", "strace"),
     ("faketime", "faketime"),
+    ("slowhttptest", "slowhttptest"),
 ];
 
 /// Runs every stage, whatever the ones before it said, and sums up.

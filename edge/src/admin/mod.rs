@@ -5,6 +5,9 @@
 //! | `GET /metrics` | counters, for Prometheus |
 //! | `GET /healthz` | 200 while the node takes requests, 503 and why when it does not |
 //! | `GET /status` | the node in JSON |
+//! | `GET /why?address=192.0.2.7` | what the engine knows of an address, and what decides |
+//! | `GET /top` | sums, and the clients and objects that take most |
+//! | `POST /forgive?prefix=192.0.2.7` | ends the engine's bans and limits of a prefix |
 //! | `POST /reload` | as SIGHUP; answers when it is done |
 //! | `POST /purge` | an order to purge in JSON; answers when it holds |
 //! | `POST /cache/verify` | looks through all that is stored; answers at once |
@@ -20,6 +23,8 @@
 //! It knows nothing of the node but a [`View`] of it. Runs on a plain tokio runtime; nothing that
 //! happens here reaches the data plane.
 #![forbid(unsafe_code)]
+
+use std::net::IpAddr;
 
 mod doors;
 mod orders;
@@ -40,6 +45,15 @@ pub trait View: Send + Sync {
     /// # Errors
     /// Why not, in one line.
     fn healthy(&self) -> Result<(), String>;
+    /// What the engine knows of an address, and what decides.
+    fn why(&self, address: IpAddr) -> serde_json::Value;
+    /// Sums, and the clients and objects that take most.
+    fn top(&self) -> serde_json::Value;
+    /// Ends the engine's bans and limits of a prefix. What was done, in one line.
+    ///
+    /// # Errors
+    /// Why it is no prefix.
+    fn forgive(&self, prefix: &str) -> Result<String, String>;
     /// Reads the configuration again. What was done, in one line.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ const JSON: &str = "application/json";
 const PAGES: &str = "GET /metrics\n\
      GET /healthz\n\
      GET /status\n\
+     GET /top\n\
+     GET /why?address=IP\n\
+     POST /forgive?prefix=PREFIX\n\
      POST /reload\n\
      POST /purge\n\
      GET /purges\n\
@@ -69,7 +72,8 @@ where
 fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/metrics" | "/healthz" | "/status" | "/purges" | "/cache/verify" | "/domains" | "/"
+        "/metrics" | "/healthz" | "/status" | "/top" | "/why" | "/purges" | "/cache/verify"
+        | "/domains" | "/"
             if !reads =>
         {
             not_allowed("GET, HEAD")
@@ -96,14 +100,36 @@ fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
                 None => reply(StatusCode::NOT_FOUND, TEXT, "no such prefetch\n".to_owned()),
             }
         }
+        "/top" => reply(StatusCode::OK, JSON, format!("{}\n", view.top())),
+        "/why" => match argument(request, "address").and_then(|text| text.parse().ok()) {
+            Some(address) => reply(StatusCode::OK, JSON, format!("{}\n", view.why(address))),
+            None => unprocessable("ask for /why?address=192.0.2.7\n".to_owned()),
+        },
         "/" => reply(StatusCode::OK, TEXT, PAGES.to_owned()),
-        "/reload" if *request.method() != Method::POST => not_allowed("POST"),
+        "/forgive" | "/reload" if *request.method() != Method::POST => not_allowed("POST"),
+        "/forgive" => match view.forgive(&argument(request, "prefix").unwrap_or_default()) {
+            Ok(done) => reply(StatusCode::OK, TEXT, done + "\n"),
+            Err(why) => unprocessable(why + "\n"),
+        },
         "/reload" => match view.reload() {
             Ok(done) => reply(StatusCode::OK, TEXT, done + "\n"),
-            Err(why) => reply(StatusCode::UNPROCESSABLE_ENTITY, TEXT, why + "\n"),
+            Err(why) => unprocessable(why + "\n"),
         },
         _ => reply(StatusCode::NOT_FOUND, TEXT, format!("no such page; there are:\n{PAGES}")),
     }
+}
+
+/// The text of an argument of the query. Addresses and prefixes need no escapes; a colon or slash that
+/// was escaped is taken back.
+fn argument<B>(request: &Request<B>, name: &str) -> Option<String> {
+    let pairs = request.uri().query()?.split('&');
+    let mut found = pairs.filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
+    let text = found.next()?.1;
+    Some(text.replace("%3A", ":").replace("%3a", ":").replace("%2F", "/").replace("%2f", "/"))
+}
+
+fn unprocessable(why: String) -> Response<Full<Bytes>> {
+    reply(StatusCode::UNPROCESSABLE_ENTITY, TEXT, why)
 }
 
 /// Keeps web pages out: a browser on this host may be made to send requests here, by a name that

@@ -28,6 +28,18 @@ impl View for Node {
         if self.draining.load(Relaxed) { Err("draining".to_owned()) } else { Ok(()) }
     }
 
+    fn why(&self, address: std::net::IpAddr) -> serde_json::Value {
+        serde_json::json!({ "address": address })
+    }
+
+    fn top(&self) -> serde_json::Value {
+        serde_json::json!({ "clients": [] })
+    }
+
+    fn forgive(&self, prefix: &str) -> Result<String, String> {
+        if prefix.contains('/') { Ok(format!("forgave {prefix}")) } else { Err("no".into()) }
+    }
+
     fn reload(&self) -> Result<String, String> {
         if self.reloaded.swap(true, Relaxed) { Err("twice".into()) } else { Ok("done".into()) }
     }

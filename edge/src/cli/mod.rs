@@ -103,7 +103,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Bans(args) => Ok(bans::run(args)?),
         Command::Ban(args) => Ok(bans::ban(args)?),
         Command::Unban(args) => Ok(bans::unban(args)?),
-        Command::Why(args) => Ok(why::run(args)?),
+        Command::Why(args) => why::run(args),
         Command::Guard(args) => Ok(guard::run(args)?),
         Command::Version(args) => version::run(args),
     }

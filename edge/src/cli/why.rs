@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::reader::{Reader, ReaderError, table, time};
+use super::reader::{Reader, bytes, table, time};
+use super::{CliError, Node};
 use crate::config::GuardMode;
 use crate::guard::Why;
 
@@ -14,15 +15,115 @@ use crate::guard::Why;
 pub struct Args {
     /// 192.0.2.7, 2001:db8::1
     address: IpAddr,
+    /// The node's admin address or socket
+    #[arg(long, value_name = "ADDR|SOCKET", env = "EDGE_ADMIN", default_value = Node::DEFAULT)]
+    admin: Node,
     #[command(flatten)]
     reader: Reader,
 }
 
-/// Runs the command.
-pub fn run(args: Args) -> Result<(), ReaderError> {
-    let maps = args.reader.maps()?;
-    let (mode, why) = (maps.mode()?, maps.why(args.address)?);
-    args.reader.show(|| as_json(args.address, mode, &why), || as_text(args.address, mode, &why))
+/// Runs the command. The kernel's maps and the node's own accounts are asked; one of them is enough.
+pub fn run(args: Args) -> Result<(), CliError> {
+    let engine = args.admin.json(&format!("/why?address={}", args.address));
+    let kernel = args.reader.maps().and_then(|maps| Ok((maps.mode()?, maps.why(args.address)?)));
+    match (kernel, engine) {
+        (Ok((mode, why)), engine) => {
+            let engine = engine.ok();
+            let json = || with_engine(as_json(args.address, mode, &why), engine.as_ref());
+            let text = || both(args.address, mode, &why, engine.as_ref());
+            Ok(args.reader.show(json, text)?)
+        }
+        (Err(kernel), Ok(engine)) => {
+            let note = format!("kernel: {kernel}\n");
+            let json =
+                || json!({ "address": args.address, "decision": said(&engine), "engine": engine });
+            let text =
+                || format!("{} {}\n{note}{}", args.address, said(&engine), engine_text(&engine));
+            Ok(args.reader.show(json, text)?)
+        }
+        (Err(kernel), Err(_)) => Err(kernel.into()),
+    }
+}
+
+/// What both know: a rule of the engine that stops the client tells more than the ban it led to.
+fn both(address: IpAddr, mode: GuardMode, why: &Why, engine: Option<&Value>) -> String {
+    let Some(engine) = engine else { return as_text(address, mode, why) };
+    let text = as_text(address, mode, why);
+    let (kernel_says, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    match engine["stops"] == true {
+        true => format!("{address} {}\n{kernel_says}\n{rest}{}", said(engine), engine_text(engine)),
+        false => format!("{text}{}", engine_text(engine)),
+    }
+}
+
+fn with_engine(mut json: Value, engine: Option<&Value>) -> Value {
+    if let Some(engine) = engine {
+        if engine["stops"] == true {
+            json["decision"] = engine["decision"].clone();
+        }
+        json["engine"] = engine.clone();
+    }
+    json
+}
+
+fn said(engine: &Value) -> &str {
+    engine["decision"].as_str().unwrap_or("unknown to the node")
+}
+
+/// The engine's accounts, buckets that are in use, and what was decided before.
+fn engine_text(engine: &Value) -> String {
+    let mut text = String::new();
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let account = &engine["account"];
+    if account.is_object() {
+        let _ = writeln!(
+            text,
+            "requests {}, of them refused {}; sent {}, of that never arrived {}",
+            number(&account["requests"]),
+            number(&account["refused"]),
+            bytes(number(&account["sent_bytes"])),
+            bytes(number(&account["dropped_bytes"])),
+        );
+    }
+    let none = Vec::new();
+    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+    let own = list(&engine["buckets"]).into_iter().map(|bucket| ("-".to_owned(), bucket));
+    let objects = engine["objects"].as_array().unwrap_or(&none);
+    let theirs = objects.iter().flat_map(|object| {
+        let name = plain(&object["object"]);
+        list(&object["buckets"]).into_iter().map(move |bucket| (name.clone(), bucket))
+    });
+    let in_use = own.chain(theirs).filter(|(_, bucket)| number(&bucket["full_in_ms"]) > 0);
+    let rows: Vec<_> = in_use
+        .map(|(object, bucket)| {
+            let numbers = ["left", "burst", "per_s"].map(|key| number(&bucket[key]).to_string());
+            let [left, burst, per_s] = numbers;
+            let over = bucket["over_ms"].as_u64().map_or("-".to_owned(), time);
+            [plain(&bucket["rule"]), left, burst, per_s, over, object]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let heads = ["RULE", ">LEFT", ">BURST", ">PER SECOND", ">OVER FOR", "OBJECT"];
+        text.push_str(&table(heads, &rows));
+    }
+    for verdict in engine["history"].as_array().unwrap_or(&none) {
+        let then = if verdict["then"] == "refuse" { "limited" } else { "banned" };
+        let then = if verdict["enforced"] == true { then } else { "observed" };
+        let _ = writeln!(
+            text,
+            "{} ago {then}: {} ({}) at {}",
+            time(number(&verdict["ago_ms"])),
+            plain(&verdict["rule"]),
+            plain(&verdict["threshold"]),
+            plain(&verdict["object"]),
+        );
+    }
+    text
+}
+
+/// A node's words may hold a client's bytes: none may steer the terminal.
+fn plain(value: &Value) -> String {
+    value.as_str().unwrap_or("-").replace(char::is_control, "\u{fffd}")
 }
 
 /// What decides, in one line.
@@ -171,6 +272,29 @@ mod tests {
         ] {
             assert_eq!(decision(&why), said);
         }
+    }
+
+    #[test]
+    fn the_engine_names_rule_threshold_and_history() {
+        let bucket = json!({ "rule": "object_bytes", "left": 0, "burst": 9, "per_s": 3,
+            "full_in_ms": 7_000, "over_ms": 4_000 });
+        let verdict = json!({ "rule": "object_bytes", "threshold": "3 B a second", "then": "refuse",
+            "object": "a /f\u{1b}[2J", "enforced": true, "ago_ms": 2_000 });
+        let engine = json!({
+            "decision": "limited: rule object_bytes", "stops": true, "buckets": [],
+            "objects": [{ "object": "a /f", "buckets": [bucket] }], "history": [verdict],
+        });
+        let address = "192.0.2.7".parse().unwrap();
+        let text = both(address, GuardMode::Enforce, &nothing(), Some(&engine));
+        assert!(
+            text.starts_with("192.0.2.7 limited: rule object_bytes\n192.0.2.7 passes"),
+            "{text}"
+        );
+        assert!(text.contains("object_bytes     0      9           3        4s  a /f\n"), "{text}");
+        let history = "2s ago limited: object_bytes (3 B a second) at a /f\u{fffd}[2J\n";
+        assert!(text.ends_with(history), "{text}");
+        let json = with_engine(as_json(address, GuardMode::Enforce, &nothing()), Some(&engine));
+        assert_eq!(json["decision"], "limited: rule object_bytes");
     }
 
     #[test]

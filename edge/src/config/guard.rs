@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::check;
 use super::raw::{Entry, Section};
 use super::resolve::path;
 use super::resolved::{Admin, Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules, Listen};
+use super::{check, limits};
 
 const FLOWS_DEFAULT: u32 = 65_536;
 const CLIENTS_DEFAULT: u32 = 65_536;
@@ -52,6 +52,11 @@ pub(super) fn guard(
         flows: entries("flows", FLOWS_DEFAULT),
         clients: entries("clients", CLIENTS_DEFAULT),
         rules: rules(section, listen, admin),
+        limits: limits::limits(section),
+        exempt_loopback: section
+            .entry("exempt_loopback")
+            .and_then(|entry| entry.flag())
+            .unwrap_or(true),
         allow: texts("allow", check::prefix),
         deny: texts("deny", check::prefix),
         pin_dir: section

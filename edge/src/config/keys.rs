@@ -84,7 +84,14 @@ pub(super) static GUARD: Table = Table {
         "flows",
         "clients",
         "pin_dir",
+        "limit",
+        "exempt_loopback",
     ],
+};
+pub(super) static LIMIT: Table = Table {
+    title: "[[guard.limit]]",
+    name: "guard.limit",
+    keys: &["on", "rate", "burst", "copies", "then", "for"],
 };
 pub(super) static LOG: Table =
     Table { title: "[log]", name: "log", keys: &["access", "format", "level"] };
@@ -147,7 +154,7 @@ pub(super) static RULE: Table = Table {
 
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 14] = [
+pub(super) static ALL: [&Table; 15] = [
     &ROOT,
     &SERVER,
     &LISTEN,
@@ -157,6 +164,7 @@ pub(super) static ALL: [&Table; 14] = [
     &CACHE,
     &VOLUME,
     &GUARD,
+    &LIMIT,
     &LOG,
     &SITE,
     &RULE,

@@ -18,6 +18,7 @@ mod error;
 mod guard;
 mod key;
 mod keys;
+mod limits;
 mod raw;
 mod resolve;
 mod resolved;
@@ -35,8 +36,8 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use key::{KeyRules, QueryRule};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
-    GuardRules, Listen, Log, LogFormat, Origin, OriginAddress, Pass, Preset, Protection, Server,
-    Site, Stated, Tls, TlsProfile, Volume,
+    GuardRules, Limit, LimitOn, LimitThen, Listen, Log, LogFormat, Origin, OriginAddress, Pass,
+    Preset, Protection, Server, Site, Stated, Tls, TlsProfile, Volume,
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
 pub use units::{duration_text, size_text};

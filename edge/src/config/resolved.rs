@@ -145,6 +145,10 @@ pub struct Guard {
     pub clients: u32,
     /// What is dropped by itself.
     pub rules: GuardRules,
+    /// What a client may ask of the node itself.
+    pub limits: Vec<Limit>,
+    /// Whether clients on loopback (a proxy of this host, say) are under no limit.
+    pub exempt_loopback: bool,
     /// Prefixes never dropped, as `address/length`.
     pub allow: Vec<String>,
     /// Prefixes always dropped, as `address/length`.
@@ -192,6 +196,99 @@ pub struct GuardLimit {
     pub per_s: u64,
     /// Units at once.
     pub burst: u64,
+}
+
+/// `[[guard.limit]]`: a bucket of each client, or of each client and object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What is counted.
+    pub on: LimitOn,
+    /// How much of it is too much.
+    pub rate: GuardLimit,
+    /// The burst is at least this many times the object, and once more for every further
+    /// connection at work on it ([`LimitOn::ObjectBytes`] only).
+    pub copies: u32,
+    /// What happens beyond.
+    pub then: LimitThen,
+}
+
+/// `guard.limit.on`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitOn {
+    /// Requests of a client.
+    Requests,
+    /// Bytes sent to a client.
+    Bytes,
+    /// A client's requests for one object.
+    ObjectRequests,
+    /// Bytes sent to a client of one object.
+    ObjectBytes,
+    /// Ranges asked for in requests for several.
+    Ranges,
+    /// Answers with a status of 400 to 499 but 401, 403, 408 and 429.
+    Errors,
+    /// Answers of the node itself with status 401 or 403.
+    Auth,
+    /// Requests that are not HTTP, or over a ceiling.
+    Malformed,
+    /// Connections given up because the client sent or took too little.
+    Slow,
+    /// Requests answered with 429.
+    Refused,
+}
+
+impl LimitOn {
+    /// Every kind, in index order.
+    pub const ALL: [LimitOn; 10] = [
+        LimitOn::Requests,
+        LimitOn::Bytes,
+        LimitOn::ObjectRequests,
+        LimitOn::ObjectBytes,
+        LimitOn::Ranges,
+        LimitOn::Errors,
+        LimitOn::Auth,
+        LimitOn::Malformed,
+        LimitOn::Slow,
+        LimitOn::Refused,
+    ];
+
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LimitOn::Requests => "requests",
+            LimitOn::Bytes => "bytes",
+            LimitOn::ObjectRequests => "object_requests",
+            LimitOn::ObjectBytes => "object_bytes",
+            LimitOn::Ranges => "ranges",
+            LimitOn::Errors => "errors",
+            LimitOn::Auth => "auth",
+            LimitOn::Malformed => "malformed",
+            LimitOn::Slow => "slow",
+            LimitOn::Refused => "refused",
+        }
+    }
+
+    /// Whether it counts bytes.
+    pub fn is_bytes(self) -> bool {
+        matches!(self, LimitOn::Bytes | LimitOn::ObjectBytes)
+    }
+
+    /// Whether each object of a client has a bucket of its own.
+    pub fn is_of_object(self) -> bool {
+        matches!(self, LimitOn::ObjectRequests | LimitOn::ObjectBytes)
+    }
+}
+
+/// `guard.limit.then`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitThen {
+    /// Requests are answered 429 until the bucket has room.
+    Refuse,
+    /// The client is banned.
+    Ban {
+        /// For how long, ms.
+        for_ms: u64,
+    },
 }
 
 /// What is done with a kind of packet.

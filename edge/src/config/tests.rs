@@ -360,6 +360,44 @@ fn limits_of_the_guard_follow_what_is_said() {
 }
 
 #[test]
+fn rules_for_clients_replace_the_defaults_of_their_kind() {
+    let limits =
+        |text: &str| Config::parse(&format!("{text}{SITE}"), "e.toml").unwrap().guard.limits;
+    let of = |limits: &[Limit], on| limits.iter().filter(|limit| limit.on == on).count();
+    let default = limits("");
+    for on in LimitOn::ALL {
+        assert_eq!(of(&default, on), 1, "{}", on.as_str());
+    }
+    let none = limits("[[guard.limit]]\non = \"object_bytes\"\nrate = 0");
+    assert_eq!((of(&none, LimitOn::ObjectBytes), none.len()), (0, default.len() - 1));
+    let two = limits(
+        "[[guard.limit]]\non = \"errors\"\nrate = 10\n[[guard.limit]]\non = \"errors\"\n\
+         rate = 20\nburst = 7\nthen = \"ban\"\nfor = \"1h\"",
+    );
+    let refuse = GuardLimit { per_s: 10, burst: 100 };
+    assert_eq!((two[0].rate, two[0].then), (refuse, LimitThen::Refuse));
+    assert_eq!(two[1].then, LimitThen::Ban { for_ms: 3_600_000 });
+    assert_eq!(of(&two, LimitOn::Errors), 2);
+    for (text, message) in [
+        ("rate = 1", r#"e.toml:1: guard.limit.on is missing; write on = "requests""#),
+        (
+            "on = \"bytes\"",
+            "e.toml:1: guard.limit.rate is missing; write rate = 100, or 0 for no limit",
+        ),
+        (
+            "on = \"bytes\"\nrate = \"fast\"",
+            r#"e.toml:3: guard.limit.rate: "fast" is not a size; write it as "256MiB""#,
+        ),
+        (
+            "on = \"slow\"\nrate = 1\ncopies = 2",
+            "e.toml:4: guard.limit.copies: is for on = \"object_bytes\" only; take it out",
+        ),
+    ] {
+        assert_eq!(wrong(&format!("[[guard.limit]]\n{text}")), message, "{text}");
+    }
+}
+
+#[test]
 fn the_example_states_the_defaults_and_documents_every_key() {
     let as_it_is = Config::parse(EXAMPLE, "edge.example.toml").unwrap();
     let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());

@@ -146,6 +146,11 @@ impl Maps {
         self.touch()
     }
 
+    /// Whether a ban of exactly this prefix stands, ended or not.
+    pub fn is_banned(&self, prefix: Prefix) -> Result<bool, GuardError> {
+        Ok(self.deny.entry(prefix)?.is_some())
+    }
+
     /// Ends a ban. [`GuardError::NotBanned`] when there is none of exactly this prefix.
     pub fn unban(&mut self, prefix: Prefix) -> Result<(), GuardError> {
         match self.deny.entry(prefix)? {

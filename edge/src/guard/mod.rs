@@ -100,6 +100,16 @@ impl Guard {
         self.running.as_ref().map(|running| &running.maps)
     }
 
+    /// The same, to be written to.
+    pub fn maps_mut(&mut self) -> Option<&mut Maps> {
+        self.running.as_mut().map(|running| &mut running.maps)
+    }
+
+    /// Whether exactly this prefix is banned in the kernel; `None`: the guard is off, or cannot tell.
+    pub fn is_banned(&self, prefix: Prefix) -> Option<bool> {
+        self.maps()?.is_banned(prefix).ok()
+    }
+
     /// Removes bans that have ended; how many. To be called every now and then.
     pub fn sweep(&mut self) -> Result<usize, GuardError> {
         self.events().iter().for_each(EventRow::log);

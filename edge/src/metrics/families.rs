@@ -10,12 +10,17 @@ type OutcomeField =
     (&'static str, &'static str, fn(&SiteShard) -> &[LocalCounter; Outcome::ALL.len()]);
 
 /// Summed over workers.
-const WORKER_FIELDS: [WorkerField; 20] = [
+const WORKER_FIELDS: [WorkerField; 21] = [
     ("edge_conns_accepted_total", "Connections accepted.", |w| &w.conns_accepted),
     ("edge_conns_closed_total", "Connections closed.", |w| &w.conns_closed),
     ("edge_conns_refused_total", "Connections turned away because the node was full.", |w| {
         &w.conns_refused
     }),
+    (
+        "edge_conns_banned_total",
+        "Connections closed at once because their client is banned, or holds too many.",
+        |w| &w.conns_banned,
+    ),
     ("edge_requests_total", "Requests answered.", |w| &w.requests),
     ("edge_requests_bad_total", "Requests that were not HTTP or over a limit.", |w| {
         &w.requests_bad

@@ -98,6 +98,8 @@ pub struct WorkerMetrics {
     pub conns_closed: LocalCounter,
     /// Connections turned away because the slab was full or descriptors ran out.
     pub conns_refused: LocalCounter,
+    /// Connections closed at once because their client is banned, or holds too many.
+    pub conns_banned: LocalCounter,
     /// Requests answered.
     pub requests: LocalCounter,
     /// Requests that were not HTTP or over a limit.

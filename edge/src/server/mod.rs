@@ -3,6 +3,7 @@
 //! The calling thread becomes the control plane: a tokio runtime for signals and the admin API.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod certificates;
 mod domains;
 mod explain;
@@ -11,6 +12,7 @@ mod planes;
 mod prefetch;
 mod purge;
 mod reload;
+mod verdicts;
 mod verify;
 mod view;
 

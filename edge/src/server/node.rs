@@ -11,8 +11,11 @@ use super::ServerError;
 use super::certificates;
 use super::planes::{self, Fills, Workers};
 use super::prefetch::Prefetches;
+use super::verdicts::History;
 use super::verify::Verification;
+use crate::abuse::Desk;
 use crate::cache::Cache;
+use crate::clock::Now;
 use crate::config::Config;
 use crate::guard::Guard;
 use crate::limits;
@@ -37,6 +40,8 @@ pub(super) struct Node {
     pub(super) sites: Arc<ArcSwap<Sites>>,
     pub(super) log: AccessLog,
     pub(super) guard: Mutex<Guard>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) history: History,
     workers: Mutex<Workers>,
     pub(super) fills: Fills,
     pub(super) prefetches: Arc<Prefetches>,
@@ -65,9 +70,11 @@ impl Node {
         let tls = certificates::acceptor(&config, None)?;
         let mailboxes = planes::mailboxes(config.server.fill_threads)?;
         let fills = Fills::start(&config, &cache, &mailboxes)?;
+        let desk = Arc::new(Desk::new(&config.guard));
         let shared = Arc::new(Shared {
             cache: cache.clone(),
             sites: sites.clone(),
+            desk: desk.clone(),
             fills: mailboxes,
             timeouts: ArcSwap::from_pointee(timeouts(&config)),
             tls: ArcSwapOption::from_pointee(tls),
@@ -87,6 +94,8 @@ impl Node {
             sites,
             log,
             guard: Mutex::new(guard),
+            desk,
+            history: History::default(),
             metrics,
             verification: Verification::default(),
             workers: Mutex::new(workers),
@@ -120,9 +129,11 @@ impl Node {
 
     /// What has to be done about once a second.
     pub(super) fn tick(&self) {
-        if let Err(error) = self.lock_guard().sweep() {
+        let mut guard = self.lock_guard();
+        if let Err(error) = guard.sweep() {
             tracing::debug!(%error, "expired bans were not swept");
         }
+        self.history.follow(&self.desk, &mut guard, Now::read().mono_ms);
     }
 
     /// Joins the workers, then ends the fills.

@@ -173,7 +173,7 @@ impl Prefetches {
             let (sites, now) = (self.shared.sites.load_full(), Now::read());
             let (cache, token) = (&*self.shared.cache, Token(id));
             let context =
-                Context { sites: &sites, cache, notify: &notify, token, now, draining: false };
+                Context { sites: &sites, cache, desk: &self.shared.desk, notify: &notify, token, now, draining: false };
             match session.poll_action(&context) {
                 Action::Send { .. } => {
                     let [text, body] = session.bytes();

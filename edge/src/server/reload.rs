@@ -21,6 +21,7 @@ impl Node {
             .map_err(|error| error.to_string())?;
         self.shared.tls.store(tls.map(Arc::new));
         report(&self.lock_guard().reload(&new.guard));
+        self.desk.reload(&new.guard);
         self.shared.timeouts.store(Arc::new(timeouts(&new)));
         self.fills.plane.set_checkpoint_ms(new.cache.checkpoint_ms);
         let mut done = format!("reloaded: {} sites", new.sites.len());

@@ -1,5 +1,7 @@
 //! What the admin API shows of the node.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use super::node::Node;
@@ -23,6 +25,7 @@ impl View for Node {
         self.cache_families(out);
         self.volume_trouble(out);
         self.guard_families(out);
+        self.desk_families(out);
         self.log.families(out);
         let seconds = self.started.elapsed().as_secs();
         gauge(out, "edge_uptime_seconds", "Seconds since the start.", seconds);
@@ -61,6 +64,20 @@ impl View for Node {
             Phase::Serving => Ok(()),
             _ => Err("draining".to_owned()),
         }
+    }
+
+    fn why(&self, address: IpAddr) -> Value {
+        self.why_json(address)
+    }
+
+    fn top(&self) -> Value {
+        self.top_json()
+    }
+
+    fn forgive(&self, prefix: &str) -> Result<String, String> {
+        let prefix: guard::Prefix = prefix.parse().map_err(|error| format!("{error}"))?;
+        let count = self.desk.forgive(|address| prefix.contains(address));
+        Ok(format!("{count} clients of {prefix} begin anew"))
     }
 
     fn reload(&self) -> Result<String, String> {

@@ -9,6 +9,7 @@ use super::body::{Framing, Outgoing, Source};
 use super::exchange::Exchange;
 use super::multipart::{self, Multipart};
 use super::pass::allow;
+use crate::abuse::Stop;
 use crate::cache::{Body, FillError, Object, Reading, Relay};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::date::DateText;
@@ -100,6 +101,32 @@ pub(super) fn error(
     if status == 503 {
         head.field("Retry-After", b"1");
     }
+    finish(head, exchange, Framing::Length, Some(body.len() as u64), context);
+    if !exchange.is_bodiless() {
+        out.begin_literal(Bytes::from(body));
+    }
+}
+
+/// Answers 429 with the limit and the time until it has room again (RFC 6585 §4).
+pub(super) fn limited(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    stop: Stop,
+    context: &Context<'_>,
+) {
+    let rule = context.desk.rule(stop.rule);
+    let name = rule.map_or("limit", |rule| rule.on.as_str());
+    let wait_s = stop.until_ms.saturating_sub(context.now.mono_ms).div_ceil(1000).max(1);
+    out.clear();
+    exchange.status = 429;
+    exchange.outcome = Outcome::Local;
+    exchange.reason = name;
+    let body =
+        format!("429 Too Many Requests\nover the limit of {name}; try again in {wait_s} s\n");
+    let mut head = HeadWriter::new(&mut out.text, 429);
+    head.field("Content-Type", b"text/plain; charset=utf-8");
+    head.number("Retry-After", wait_s);
+    head.field("Edge-Limit", name.as_bytes());
     finish(head, exchange, Framing::Length, Some(body.len() as u64), context);
     if !exchange.is_bodiless() {
         out.begin_literal(Bytes::from(body));

@@ -11,6 +11,7 @@
 //! 3. arm a timer for [`Session::poll_timeout`].
 #![forbid(unsafe_code)]
 
+mod account;
 mod answer;
 mod body;
 pub mod demand;
@@ -30,8 +31,10 @@ use std::sync::Arc;
 
 pub use demand::{Demand, Want};
 
+use crate::abuse::{Desk, Tally};
 use crate::cache::{Cache, FillError, Span, Ticket, Upload};
 use crate::clock::Now;
+use crate::config::LimitOn;
 use crate::http::request::RequestError;
 use crate::limits;
 use crate::log::AccessRecord;
@@ -53,6 +56,8 @@ pub struct Context<'a> {
     pub sites: &'a Sites,
     /// The store.
     pub cache: &'a Cache,
+    /// The accounts of clients.
+    pub desk: &'a Desk,
     /// How others wake the driver.
     pub notify: &'a Arc<dyn Notify>,
     /// This connection's name there.
@@ -109,6 +114,7 @@ pub struct Session {
     client: SocketAddr,
     /// What the client speaks, as origins are told.
     scheme: &'static str,
+    tally: Tally,
     timeouts: Timeouts,
     step: Step,
     /// Received bytes: the current request's head in front, then whatever came after it.
@@ -128,6 +134,8 @@ pub struct Session {
     /// It is the fill plane that keeps the answer waiting, not the client.
     waiting: bool,
     deadline_ms: u64,
+    /// Bytes the client took since the deadline was last moved for it.
+    pace_bytes: u64,
     requests: u32,
 }
 
@@ -137,6 +145,7 @@ impl Session {
         Session {
             client,
             scheme: "http",
+            tally: Tally::default(),
             timeouts,
             step: Step::Head,
             input: Vec::new(),
@@ -150,6 +159,7 @@ impl Session {
             malformed: false,
             waiting: false,
             deadline_ms: now.mono_ms + timeouts.head_ms,
+            pace_bytes: 0,
             requests: 0,
         }
     }
@@ -211,7 +221,7 @@ impl Session {
 
     /// Whether the finished exchange ended before its body did.
     pub fn was_cut(&self) -> bool {
-        self.exchange.reason == CUT || self.exchange.reason == CLIENT_LEFT
+        matches!(self.exchange.reason, CUT | CLIENT_LEFT | BANNED)
     }
 
     /// Bytes arrived.
@@ -254,8 +264,14 @@ impl Session {
         }
         let body = if literal { self.out.sent_bytes(sent) } else { sent as u64 };
         self.exchange.sent(sent as u64, body, now);
+        self.tally.sent(sent as u64, now);
+        self.pace_bytes += sent as u64;
+        // A trickle does not keep a connection alive.
+        if self.waiting || self.pace_bytes >= limits::SEND_PACE_MIN_BYTES {
+            self.pace_bytes = 0;
+            self.deadline_ms = now.mono_ms + self.timeouts.send_ms;
+        }
         self.waiting = false;
-        self.deadline_ms = now.mono_ms + self.timeouts.send_ms;
     }
 
     /// `staged` bytes of the span are on their way.
@@ -283,6 +299,7 @@ impl Session {
     /// What to do now.
     pub fn poll_action(&mut self, context: &Context<'_>) -> Action {
         self.aside = false;
+        self.settle(context);
         self.feed(context.now);
         if self.interim() {
             return Action::Send { more: false };
@@ -347,6 +364,8 @@ impl Session {
     pub fn handle_logged(&mut self, context: &Context<'_>) -> Option<Action> {
         self.drop_upload();
         self.tunnel = None;
+        let Exchange { outcome, status, sent_bytes, .. } = self.exchange;
+        self.tally.answered(outcome, status, sent_bytes, context.now);
         let keep = self.exchange.keep_alive && !context.draining && !self.eof;
         let broken = self.was_cut() || self.exchange.status == 0;
         self.requests += 1;
@@ -396,6 +415,7 @@ impl Session {
     }
 
     fn refuse_head(&mut self, error: &RequestError, context: &Context<'_>) {
+        self.tally.note(LimitOn::Malformed, 1, context.now);
         self.refuse(error.status(), error.as_str(), context);
     }
 
@@ -433,6 +453,7 @@ impl Session {
     fn start_answering(&mut self, context: &Context<'_>) {
         self.step = Step::Answering;
         self.waiting = false;
+        self.pace_bytes = 0;
         self.deadline_ms = context.now.mono_ms + self.timeouts.send_ms;
     }
 
@@ -448,6 +469,7 @@ impl Session {
 const CUT: &str = "cut";
 const CLIENT_LEFT: &str = "client_left";
 const IDLE: &str = "idle";
+const BANNED: &str = "banned";
 
 impl Drop for Session {
     fn drop(&mut self) {

@@ -70,6 +70,12 @@ impl Session {
         context: &Context<'_>,
     ) -> Option<Action> {
         let site = self.exchange.site.clone()?;
+        let key = key(context.cache.seed(), &site, host, head);
+        if let Some(done) = self.admit(&site, head, key, context) {
+            // What it sends is not read on.
+            self.exchange.keep_alive &= head.body == BodyLength::Empty;
+            return done;
+        }
         self.exchange.outcome = Outcome::Bypass;
         let request = Passing::new(head, (self.client, self.scheme), site.config.pass.upgrade);
         let pipe = |held| Upload::new(context.notify.clone(), context.token, held);
@@ -78,7 +84,6 @@ impl Session {
         self.upload = Some(Uploading::new(body.clone(), head.body));
         self.tunnel = tunnel.clone();
         self.exchange.takes_trailers = request.takes_trailers;
-        let key = key(context.cache.seed(), &site, host, head);
         let demand = Demand {
             ticket: ticket(context),
             keyed: keyed_fields(&site, head),

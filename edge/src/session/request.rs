@@ -8,8 +8,10 @@ use super::key::{key, keyed_fields, origin_target};
 use super::pass::{self, Route};
 use super::step::{Drain, Step};
 use super::{Action, Context, Session, ticket};
+use crate::abuse::Standing;
 use crate::cache::reuse::{Use, decide};
-use crate::cache::{FillError, Opened};
+use crate::cache::{FillError, Key, Opened};
+use crate::config::LimitOn;
 use crate::http::cache_control::RequestControl;
 use crate::http::chunked::Decoder;
 use crate::http::range::{self, Spec};
@@ -96,6 +98,7 @@ impl Session {
         self.with_head(|session, head| {
             match opened {
                 Opened::Object(object, outcome) => {
+                    session.tally.size(object.len());
                     session.exchange.outcome = outcome;
                     answer::object(&mut session.exchange, &mut session.out, head, &object, context);
                 }
@@ -222,11 +225,15 @@ impl Session {
         let host = lower_case(host_of(head), &mut name).unwrap_or_default();
         let control = RequestControl::parse(head.all("cache-control"), head.all("pragma"));
         let key = key(context.cache.seed(), &site, host, head);
+        if let Some(done) = self.admit(&site, head, key, context) {
+            return done;
+        }
         let found = context.cache.lookup_for(key, head.headers());
         let good = found.as_ref().map_or(Use::Ask, |it| decide(&it.meta, &control, context.now));
         if let (Some(object), true) = (&found, good != Use::Ask) {
             let is_fresh = good == Use::Fresh;
             self.exchange.outcome = if is_fresh { Outcome::Hit } else { Outcome::Stale };
+            self.tally.size(object.len());
             answer::object(&mut self.exchange, &mut self.out, head, object, context);
             self.start_answering(context);
             if good == Use::StaleWhile && object.takes_refresh(context.now) {
@@ -254,6 +261,30 @@ impl Session {
         self.step = Step::Opening(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
         Some(Action::Demand(demand))
+    }
+
+    /// Counts the request; `Some`: its client is over a limit, and that was the answer.
+    pub(super) fn admit(
+        &mut self,
+        site: &Site,
+        head: &RequestHead<'_>,
+        key: Key,
+        context: &Context<'_>,
+    ) -> Option<Option<Action>> {
+        if self.exchange.reopened {
+            return None;
+        }
+        let ranges = head.header("range").map_or(0, count_ranges);
+        if ranges > 1 {
+            self.tally.note(LimitOn::Ranges, ranges, context.now);
+        }
+        let name = (site.config.name.as_str(), head.target);
+        match self.tally.request(context.desk, key.0, name, context.now) {
+            Standing::Good => return None,
+            Standing::Limited(stop) => self.limit(stop, context),
+            Standing::Banned(_) => self.expel(),
+        }
+        Some(None)
     }
 
     /// Runs `then` with the current request's head, parsed again from the front of the input.
@@ -315,6 +346,11 @@ fn names_loop(head: &RequestHead<'_>, loop_id: &str) -> bool {
         id.is_some_and(|id| id.eq_ignore_ascii_case(loop_id.as_bytes()))
     };
     head.all("cdn-loop").flat_map(quoted_members).any(is_ours)
+}
+
+/// Ranges a client asks for, whether they are good ones or not.
+fn count_ranges(field: &[u8]) -> u64 {
+    field.iter().filter(|byte| **byte == b',').count() as u64 + 1
 }
 
 /// The range a cold object's fill begins with; only one with a known start helps.

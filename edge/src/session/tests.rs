@@ -21,6 +21,7 @@ type Opener = fn(&str) -> Result<Opened, FillError>;
 
 struct Rig {
     cache: Arc<Cache>,
+    desk: Desk,
     sites: Sites,
     notify: Arc<dyn Notify>,
     now: Now,
@@ -53,6 +54,7 @@ impl Rig {
         };
         Rig {
             cache: Cache::open(&cache).unwrap(),
+            desk: Desk::new(&config::Config::embedded("/nowhere".as_ref()).guard),
             sites: Sites::new(&[site], 1, None),
             notify: Arc::new(Nobody),
             now: NOW,
@@ -72,6 +74,7 @@ impl Rig {
         let context = Context {
             sites: &self.sites,
             cache: &self.cache,
+            desk: &self.desk,
             notify: &self.notify,
             token: Token(1),
             now: self.now,
@@ -126,6 +129,7 @@ impl Rig {
         let context = Context {
             sites: &self.sites,
             cache: &self.cache,
+            desk: &self.desk,
             notify: &notify,
             token: Token(1),
             now: self.now,

@@ -3,6 +3,7 @@
 use super::step::Step;
 use super::{Action, CUT, Context, IDLE, Session};
 use crate::cache::FillError;
+use crate::config::LimitOn;
 
 impl Session {
     /// The deadline of [`Session::poll_timeout`] passed. Returns whether the client was at fault.
@@ -13,6 +14,7 @@ impl Session {
                 false
             }
             Step::Head | Step::Draining(_) => {
+                self.tally.note(LimitOn::Slow, 1, context.now);
                 self.refuse(408, "timeout", context);
                 true
             }
@@ -20,6 +22,7 @@ impl Session {
                 ticket.abandon();
                 let is_clients = self.awaits_body();
                 if is_clients {
+                    self.tally.note(LimitOn::Slow, 1, context.now);
                     self.refuse(408, "timeout", context);
                 } else {
                     self.fail(FillError::Timeout, context);
@@ -39,6 +42,7 @@ impl Session {
                 false
             }
             Step::Answering => {
+                self.tally.note(LimitOn::Slow, 1, context.now);
                 self.break_off(CUT);
                 true
             }

@@ -28,6 +28,8 @@ pub(super) struct Conn<I: Io> {
     pub(super) waiting: bool,
     /// It used up its turn and stands in the queue.
     pub(super) queued: bool,
+    /// It stands in the list of those that settle with the desk.
+    pub(super) owing: bool,
     /// The earliest deadline that stands for it in the wheel; `u64::MAX`: none.
     pub(super) scheduled_ms: u64,
 }
@@ -103,6 +105,7 @@ impl<I: Io> Conns<I> {
             cold: None,
             waiting: false,
             queued: false,
+            owing: false,
             scheduled_ms: u64::MAX,
         };
         self.len += 1;

@@ -68,9 +68,14 @@ impl<I: Io> Worker<I> {
                 self.io.close(socket);
             }
             Ok((socket, peer)) => {
+                let Some(tally) = self.shared.desk.arrive(peer.ip(), self.now) else {
+                    self.metrics.conns_banned.add(1);
+                    return self.io.close(socket);
+                };
                 self.metrics.conns_accepted.add(1);
                 let session =
                     Session::new(normalised(peer), **self.shared.timeouts.load(), self.now);
+                let session = session.with_tally(tally);
                 let acceptor = is_tls.then(|| self.shared.tls.load_full()).flatten();
                 let name = self.conns.insert(socket, session);
                 if let Some(conn) = self.conns.find(name).filter(|_| is_tls) {

@@ -22,6 +22,7 @@ use crossbeam::utils::CachePadded;
 
 pub use inbox::{Inbox, Phase};
 
+use crate::abuse::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Now;
 use crate::clock::wheel::Wheel;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// The sites; a reload swaps them.
     pub sites: Arc<ArcSwap<Sites>>,
+    /// The accounts of clients.
+    pub desk: Arc<Desk>,
     /// One mailbox for each fill thread.
     pub fills: Vec<Arc<Mailbox<Demand>>>,
     /// The time-outs of connections; a reload swaps them for those that come.
@@ -64,7 +67,8 @@ impl Shared {
         notify: &'a Arc<dyn Notify>,
         (name, now, draining): (Name, Now, bool),
     ) -> Context<'a> {
-        Context { sites, cache: &self.cache, notify, token: name.token(), now, draining }
+        let (cache, desk) = (&*self.cache, &*self.desk);
+        Context { sites, cache, desk, notify, token: name.token(), now, draining }
     }
 
     /// Hands a demand to its fill thread; `false` when that has too many already.
@@ -100,6 +104,9 @@ pub struct Worker<I: Io> {
     pipes_known: u64,
     log_due_ms: Option<u64>,
     scratch: Scratch,
+    /// Connections with something to settle, and when they do.
+    owing: Vec<Name>,
+    owing_due_ms: u64,
 }
 
 /// What a worker is made of.
@@ -146,6 +153,8 @@ impl<I: Io> Worker<I> {
             pipes_known: 0,
             log_due_ms: None,
             scratch: Scratch::default(),
+            owing: Vec::new(),
+            owing_due_ms: u64::MAX,
         }
     }
 
@@ -179,6 +188,7 @@ impl<I: Io> Worker<I> {
         self.read_inbox();
         // 4. Time-outs.
         self.expire();
+        self.settle_accounts();
         // 5. Connections with more to send than one turn allows.
         for _ in 0..self.queue.len() {
             if let Some(name) = self.queue.pop_front() {
@@ -292,10 +302,34 @@ impl<I: Io> Worker<I> {
             conn.scheduled_ms = deadline_ms;
             self.wheel.insert(name.bits(), deadline_ms);
         }
+        if conn.session.owes() && !std::mem::replace(&mut conn.owing, true) {
+            self.owing.push(name);
+            self.owing_due_ms = self.owing_due_ms.min(self.now.mono_ms + abuse::BATCH_MS);
+        }
+    }
+
+    /// Connections that wait for something settle with the desk all the same.
+    fn settle_accounts(&mut self) {
+        if self.now.mono_ms < self.owing_due_ms {
+            return;
+        }
+        self.owing_due_ms = u64::MAX;
+        let mut owing = std::mem::take(&mut self.owing);
+        for name in owing.drain(..) {
+            let Some(conn) = self.conns.find(name) else { continue };
+            conn.owing = false;
+            if conn.session.owes() {
+                self.drive(name);
+            }
+        }
+        // What came to owe meanwhile stands in the new list; the old one's room is kept.
+        owing.append(&mut self.owing);
+        self.owing = owing;
     }
 
     fn close(&mut self, name: Name) {
         let Some(mut conn) = self.conns.remove(name) else { return };
+        conn.session.leave(&self.shared.desk, 0, self.now);
         send::discard(&mut self.io, &mut conn);
         if let Some(op) = conn.receive {
             self.io.cancel(op);
@@ -392,6 +426,7 @@ impl<I: Io> Worker<I> {
         }
         let timer_ms = self.wheel.until_next(self.now.mono_ms).unwrap_or(SLEEP_MAX_MS);
         let log_ms = self.log_due_ms.map_or(timer_ms, |due_ms| due_ms - self.now.mono_ms);
+        let log_ms = log_ms.min(self.owing_due_ms.saturating_sub(self.now.mono_ms));
         let retry = self.doors.iter().any(|door| door.armed.is_none());
         let ceiling_ms = if retry { ACCEPT_RETRY_MS } else { SLEEP_MAX_MS };
         Some(Duration::from_millis(timer_ms.min(log_ms).clamp(1, ceiling_ms)))

@@ -80,6 +80,7 @@ impl Rig {
         let shared = Shared {
             cache,
             sites: Arc::new(ArcSwap::from_pointee(Sites::new(&[site()], 1, None))),
+            desk: Arc::new(Desk::new(&config::Config::embedded("/nowhere".as_ref()).guard)),
             fills: vec![Arc::new(Mailbox::new(4).unwrap())],
             timeouts: ArcSwap::from_pointee(Timeouts {
                 head_ms: 1_000,

@@ -34,6 +34,8 @@ impl Bpffs {
     /// A guard that pins here and is attached to nothing.
     pub fn config(&self) -> config::Guard {
         config::Guard {
+            limits: Vec::new(),
+            exempt_loopback: true,
             interfaces: Vec::new(),
             mode: config::GuardMode::Enforce,
             flows: 1024,

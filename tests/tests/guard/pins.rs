@@ -224,6 +224,8 @@ fn without_a_bpf_file_system_the_guard_is_off_and_says_so() {
     }
     let dir = tempfile::TempDir::new().unwrap();
     let config = config::Guard {
+        limits: Vec::new(),
+        exempt_loopback: true,
         interfaces: vec!["lo".to_owned()],
         mode: config::GuardMode::Enforce,
         flows: 16,

@@ -6,7 +6,7 @@ use crate::Breach;
 use crate::source::Source;
 
 /// Every room and the floor it is on.
-const FLOORS: [(&str, u32); 22] = [
+const FLOORS: [(&str, u32); 23] = [
     ("ring", 0),
     ("sys", 0),
     ("http", 1),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u32); 22] = [
     ("metrics", 1),
     ("mailbox", 1),
     ("log", 1),
+    ("abuse", 2),
     ("site", 2),
     ("cache", 2),
     ("origin", 2),
