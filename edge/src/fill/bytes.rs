@@ -210,7 +210,7 @@ impl Filler {
             if_range: object.meta.strong_etag().map(Into::into),
             ..question(demand, self.cache())
         };
-        let asked = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await;
+        let asked = self.origins.ask(&demand.site, &ask, None, &self.plane.metrics.retries).await;
         let mut answer = asked.map_err(|failure| Unfetched::Failed(failure.into_error()))?;
         match fit(object, &run, &answer) {
             Fit::Part => {}

@@ -174,7 +174,8 @@ impl Filler {
     ) -> Result<Opening, Failure> {
         let mut ask = ask;
         for _ in 0..2 {
-            let answer = self.origins.ask(&demand.site, &ask, &self.plane.metrics.retries).await?;
+            let (site, retries) = (&demand.site, &self.plane.metrics.retries);
+            let answer = self.origins.ask(site, &ask, Some(&demand.ticket), retries).await?;
             let freshness = object::freshness(demand, &answer.head, &answer);
             if let Some(object) = self.described(demand, &ask, &answer, stale) {
                 return Ok(object);
