@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::raw::{Entry, Section};
 use super::resolve::path;
-use super::resolved::{Admin, Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules, Listen};
+use super::resolved::{Admin, Listen};
+use super::resolved_guard::{Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules};
 use super::{check, limits};
 
 const FLOWS_DEFAULT: u32 = 65_536;

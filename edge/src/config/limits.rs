@@ -2,7 +2,7 @@
 
 use super::keys;
 use super::raw::{Entry, Section};
-use super::resolved::{GuardLimit, Limit, LimitOn, LimitThen};
+use super::resolved_guard::{GuardLimit, Limit, LimitOn, LimitThen};
 use crate::limits::LIMIT_RULES_MAX;
 
 const RATE_MAX: u64 = 1_000_000_000;

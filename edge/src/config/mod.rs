@@ -22,6 +22,7 @@ mod limits;
 mod raw;
 mod resolve;
 mod resolved;
+mod resolved_guard;
 mod rules;
 mod sites;
 mod tls;
@@ -35,9 +36,11 @@ pub use domains::{DomainError, Domains, UnknownHost};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use key::{KeyRules, QueryRule};
 pub use resolved::{
-    Admin, Cache, Certificate, Config, Finish, Guard, GuardLimit, GuardMode, GuardPolicy,
-    GuardRules, Limit, LimitOn, LimitThen, Listen, Log, LogFormat, Origin, OriginAddress, Pass,
+    Admin, Cache, Certificate, Config, Finish, Listen, Log, LogFormat, Origin, OriginAddress, Pass,
     Preset, Protection, Server, Site, Stated, Tls, TlsProfile, Volume,
+};
+pub use resolved_guard::{
+    Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules, Limit, LimitOn, LimitThen,
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
 pub use units::{duration_text, size_text};

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::body::Incoming;
 use super::outbound::Outbound;
 use super::runtime::Local;
+use crate::cache::Ticket;
 use crate::clock::Now;
 use crate::config::{Origin, OriginAddress};
 use crate::limits::{
@@ -22,7 +23,7 @@ use crate::limits::{
 };
 use crate::metrics::Counter;
 use crate::origin::retry::pause_ms;
-use crate::origin::{Ask, Choice, Failure, Head};
+use crate::origin::{Ask, Choice, Failure, Head, head};
 use crate::site::Site;
 
 type Connections = Client<HttpConnector, Outbound>;
@@ -61,13 +62,26 @@ impl Door<'_> {
     }
 }
 
+/// Hands interim answers on to who waits with `ticket`; nothing of them is stored (RFC 9111 §3).
+fn inform(request: &mut Request<()>, ticket: Arc<Ticket>) {
+    hyper::ext::on_informational(request, move |interim| {
+        let status = interim.status().as_u16();
+        // The one says that a body may come, the other that something else does: neither was asked.
+        if !matches!(status, 100 | 101) {
+            ticket.inform(head::interim_block(status, interim.headers(), Now::read()));
+        }
+    });
+}
+
 impl Origins {
     /// Asks the site's addresses in turn until one answers well. The last answer is returned as it
     /// is even when it is a 5xx. Counts requests and failures; `retried` counts those after the first.
+    /// Interim answers go to `informed`.
     pub async fn ask(
         &self,
         site: &Arc<Site>,
         ask: &Ask,
+        informed: Option<&Arc<Ticket>>,
         retried: &Counter,
     ) -> Result<Answer, Failure> {
         let Origin::Http { addresses, connect_timeout_ms, read_timeout_ms, retries, .. } =
@@ -81,7 +95,10 @@ impl Origins {
         for tried in 1.. {
             let Some(position) = order.get((tried - 1) % order.len().max(1)) else { break };
             let address = &addresses[*position];
-            let request = ask.request(address).map_err(|_| Failure::Broken)?;
+            let mut request = ask.request(address).map_err(|_| Failure::Broken)?;
+            if let Some(ticket) = informed {
+                inform(&mut request, ticket.clone());
+            }
             let answer = self.once(site, request, &Door { address, connect, read }).await;
             let failure = match &answer {
                 Ok(answer) => Failure::of_status(answer.head.status),

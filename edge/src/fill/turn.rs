@@ -28,7 +28,10 @@ impl Filler {
         let gate = self.gates(&demand.site).connections;
         let max = protection(&demand.site).max_connections;
         let slot = self.enter(&gate, max, demand, slices).await.ok_or(Failure::Crowded)?;
-        let mut answer = self.origins.ask(&demand.site, ask, &self.plane.metrics.retries).await?;
+        // Interim answers are for whoever waits for the head.
+        let informed = slices.is_none().then_some(&demand.ticket);
+        let retries = &self.plane.metrics.retries;
+        let mut answer = self.origins.ask(&demand.site, ask, informed, retries).await?;
         answer.body.hold(slot);
         Ok(answer)
     }

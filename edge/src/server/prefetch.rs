@@ -172,8 +172,15 @@ impl Prefetches {
         loop {
             let (sites, now) = (self.shared.sites.load_full(), Now::read());
             let (cache, token) = (&*self.shared.cache, Token(id));
-            let context =
-                Context { sites: &sites, cache, desk: &self.shared.desk, notify: &notify, token, now, draining: false };
+            let context = Context {
+                sites: &sites,
+                cache,
+                desk: &self.shared.desk,
+                notify: &notify,
+                token,
+                now,
+                draining: false,
+            };
             match session.poll_action(&context) {
                 Action::Send { .. } => {
                     let [text, body] = session.bytes();

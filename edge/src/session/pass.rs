@@ -9,7 +9,7 @@ use crate::cache::{Relay, Upload};
 use crate::config::Origin;
 use crate::http::cache_control::RequestControl;
 use crate::http::hop;
-use crate::http::request::{BodyLength, Method, RequestHead};
+use crate::http::request::{BodyLength, Method, RequestHead, Version};
 use crate::metrics::Outcome;
 use crate::origin::Passing;
 use crate::origin::request::fields;
@@ -115,7 +115,9 @@ impl Session {
     /// Interim answers leave before the final one.
     pub(super) fn interim(&mut self) -> bool {
         let Step::Opening(ticket) = &self.step else { return false };
-        if let Some(head) = ticket.take_interim() {
+        // HTTP/1.0 knows none (RFC 9110 §15.2).
+        let is_new = self.exchange.version == Version::Http11;
+        if let Some(head) = ticket.take_interim().filter(|_| is_new) {
             self.out.text.extend_from_slice(&head);
         }
         self.out.has_text()

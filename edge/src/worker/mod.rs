@@ -230,8 +230,7 @@ impl<I: Io> Worker<I> {
                     }
                     break;
                 }
-                send::Flow::Gone => send::hang_up(io, conn),
-                send::Flow::Unreadable => conn.session.handle_unreadable(),
+                flow => send::obey(io, metrics, conn, name, flow),
             }
             conn.waiting = false;
             let flow = match conn.session.poll_action(&context) {
@@ -268,14 +267,7 @@ impl<I: Io> Worker<I> {
                 }
                 Action::Close => return self.close(name),
             };
-            match flow {
-                send::Flow::Ready | send::Flow::Spent => {}
-                send::Flow::Blocked => {
-                    send::await_writable(io, metrics, conn, name);
-                }
-                send::Flow::Gone => send::hang_up(io, conn),
-                send::Flow::Unreadable => conn.session.handle_unreadable(),
-            }
+            send::obey(io, metrics, conn, name, flow);
         }
         self.settle(name);
     }

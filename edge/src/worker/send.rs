@@ -135,6 +135,22 @@ pub(super) fn is_of_disk(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(5 | 6 | 19 | 61 | 74 | 117 | 121))
 }
 
+/// Does what a step asks for.
+pub(super) fn obey<I: Io>(
+    io: &mut I,
+    metrics: &WorkerMetrics,
+    conn: &mut Conn<I>,
+    name: Name,
+    flow: Flow,
+) {
+    match flow {
+        Flow::Ready | Flow::Spent => {}
+        Flow::Blocked => await_writable(io, metrics, conn, name),
+        Flow::Gone => hang_up(io, conn),
+        Flow::Unreadable => conn.session.handle_unreadable(),
+    }
+}
+
 /// Asks to be told when the socket takes bytes again.
 pub(super) fn await_writable<I: Io>(
     io: &mut I,

@@ -86,9 +86,9 @@ fn expect_clean(node: &Node, what: &str, method: &str, request: &str) -> u16 {
     first.head.status
 }
 
-#[test]
-fn answers_that_can_be_read_in_two_ways_are_made_one_or_none() {
-    let rows: [(&str, String, &[u16]); 14] = [
+/// What they are, what they say, and which statuses may come of them.
+fn ambiguous_answers() -> [(&'static str, String, &'static [u16]); 14] {
+    [
         (
             "more than its length",
             format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi{SMUGGLED}"),
@@ -149,8 +149,12 @@ fn answers_that_can_be_read_in_two_ways_are_made_one_or_none() {
         ),
         ("not HTTP", "hi there\r\n\r\n".into(), &[502]),
         ("a head without end", format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(700_000)), &[502]),
-    ];
-    for (what, answer, statuses) in rows {
+    ]
+}
+
+#[test]
+fn answers_that_can_be_read_in_two_ways_are_made_one_or_none() {
+    for (what, answer, statuses) in ambiguous_answers() {
         let evil = answer.clone();
         let origin = RawOrigin::start(move |call| {
             while let Some(asked) = call.head()? {

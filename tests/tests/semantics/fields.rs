@@ -44,3 +44,29 @@ fn what_others_said_stays_in_front() {
         assert_eq!(head.field("x-cache"), None);
     }
 }
+
+#[test]
+fn interim_answers_go_on_and_are_not_stored() {
+    let stage = Stage::start();
+    let hints = "103|Link: </a.css>; rel=preload|X-Hint: 1";
+    let target = stage.target(&[&format!("102||{hints}||200|Cache-Control: max-age=60")]);
+    let mut client = stage.node.connect();
+    client.request("GET", &target, &[]);
+    // RFC 9110 §15.2, RFC 8297 §2
+    assert_eq!(client.head().expect("an interim answer").status, 102);
+    let early = client.head().expect("another");
+    assert_eq!((early.status, early.field("x-hint")), (103, Some("1")));
+    assert_eq!(early.field("link"), Some("</a.css>; rel=preload"));
+    for _ in 0..2 {
+        let last = client.response("GET").expect("the answer").expect_status(200);
+        assert_eq!((&last.body[..], last.head.field("x-hint")), (&b"answer 1"[..], None));
+        // RFC 9111 §3: only final answers are stored.
+        client.request("GET", &target, &[]);
+    }
+    // HTTP/1.0 knows none.
+    let old = stage.target(&[&format!("{hints}||200|Cache-Control: max-age=60")]);
+    let mut client = stage.node.connect();
+    client.send(format!("GET {old} HTTP/1.0\r\nHost: edge.test\r\n\r\n"));
+    assert_eq!(client.head().expect("the answer").status, 200);
+    assert_eq!(stage.asked(&target).len(), 1);
+}

@@ -21,7 +21,7 @@ impl Asked {
 }
 
 /// Answers to one target: the first to the first request, the last to all that follow. An answer is
-/// `status|Name: value|…`; `cut` closes the connection; `@N|…` is version N, which is not sent to who
+/// `status|Name: value|…`, after interim ones that end in `||`; `cut` closes the connection; `@N|…` is version N, which is not sent to who
 /// names it.
 type Script = Vec<String>;
 
@@ -93,7 +93,11 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
             Some((version, _)) => format!("version {version}"),
             None => format!("answer {number}"),
         };
-        let answer = versioned(&answer, condition.as_deref());
+        let (interims, answer) = answer.rsplit_once("||").unwrap_or(("", &answer));
+        for interim in interims.split("||").filter(|interim| !interim.is_empty()) {
+            stream.write_all(&response(interim, "", true))?;
+        }
+        let answer = versioned(answer, condition.as_deref());
         stream.write_all(&response(&answer, &body, is_head))?;
     }
 }
@@ -114,7 +118,7 @@ fn response(answer: &str, body: &str, is_head: bool) -> Vec<u8> {
     for field in fields.split('|').filter(|field| !field.is_empty()) {
         text += &format!("{field}\r\n");
     }
-    if !matches!(status, "204" | "304") {
+    if !matches!(status, "102" | "103" | "204" | "304") {
         text += &format!("Content-Length: {}\r\n", body.len());
     }
     text += "\r\n";
