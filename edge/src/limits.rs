@@ -63,6 +63,8 @@ pub const SLICE_MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub const VOLUME_SLICES_MIN: u64 = 17;
 /// Bytes a volume must at least have beside them, for headers and checkpoints.
 pub const VOLUME_OVERHEAD_MIN_BYTES: u64 = 1024 * 1024;
+/// Records that left the cache and are remembered, two bytes each.
+pub const GHOSTS_MAX: usize = 1 << 24;
 /// Largest volume: the index has 40 bits for a place, in units of 512 bytes.
 pub const VOLUME_MAX_BYTES: u64 = 1 << 49;
 /// Threads of one plane a config may ask for.

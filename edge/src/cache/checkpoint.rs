@@ -95,7 +95,7 @@ fn seen_regions(volume: &Volume) -> Vec<SeenRegion> {
             is_whole: false,
         })
         .collect();
-    for &sealed in &lists.sealed {
+    for &sealed in lists.sealed.iter().flatten() {
         // Sealed under this lock, so no writer can begin a record here any more.
         seen[sealed as usize].is_whole = !volume.region(sealed).has_writers();
     }

@@ -7,10 +7,11 @@ use super::disk::Stored;
 use super::error::StoreError;
 use super::head::{self, StoredBody};
 use super::record::{HEADER_BYTES, Header, Kind};
+use super::region::Pin;
 use super::slices::Slices;
 use super::store::Cache;
 use super::vary::Variants;
-use super::volume::Need;
+use super::volume::{Need, Reserved};
 use super::{Body, Key, Object};
 use crate::clock::Now;
 
@@ -20,7 +21,7 @@ impl Cache {
         if let Some(object) = self.lookup(key) {
             return Some(object);
         }
-        let stored = self.disk.stored(key, Kind::Head)?;
+        let stored = self.disk.stored_read(key, Kind::Head)?;
         let place = stored.place();
         let (meta, body) = match read_head(&stored, key) {
             Ok(read) => read,
@@ -34,7 +35,7 @@ impl Cache {
             }
         };
         if !stored.is_verified {
-            self.disk.mark_verified(key, place, 0);
+            self.disk.mark_verified(key, place, stored.present);
         }
         let body = match body {
             LoadedBody::Memory(bytes) => Body::Memory(bytes),
@@ -51,10 +52,10 @@ impl Cache {
             self.forget_stored(key);
             return None;
         };
-        let object = self.objects.find_or_insert(object);
+        let object = self.disk.find_or_enter(object);
         // It may have been forgotten or replaced meanwhile; then what was read must not stay.
         if self.disk.index.find(key, |entry| entry.place() == place) != Some(true) {
-            self.objects.remove_same(&object);
+            self.disk.objects.remove_same(&object);
             return self.lookup(key);
         }
         Some(object)
@@ -77,7 +78,7 @@ impl Cache {
     /// entered.
     pub fn insert(&self, object: Arc<Object>, _now: Now) {
         let Some(object) = self.enterable(&object) else { return };
-        self.disk.metrics.evicted_objects.add(self.objects.insert(object.clone()));
+        self.disk.enter(object.clone());
         let body = match &object.body {
             Body::File { .. } => return,
             Body::Memory(_) => StoredBody::Memory,
@@ -97,7 +98,7 @@ impl Cache {
         }
         // A purge may have come while it was written.
         if self.is_purged(&object) {
-            self.objects.remove_same(&object);
+            self.disk.objects.remove_same(&object);
             self.forget_stored(object.key);
         }
     }
@@ -118,15 +119,16 @@ impl Cache {
             data_bytes: (meta.len() + body.len()) as u64,
             data_align: 1,
         };
+        let row = self.disk.row_of(object.key);
         self.disk.on_a_volume(object.key, |volume| {
-            let reserved = volume.reserve(&self.disk.index, need)?;
+            let reserved = self.disk.reserve(volume, need, row)?;
             let header = Header {
                 kind: Kind::Head,
                 record_len: reserved.record_len,
                 data_offset: HEADER_BYTES as u32,
                 sequence: reserved.sequence,
                 key: object.key,
-                generation: 0,
+                generation: self.disk.volumes.next_sequence(),
                 index: 0,
                 slice_len: 0,
                 present: 0,
@@ -137,33 +139,60 @@ impl Cache {
             };
             let record = [&header.encode()[..], &meta, body].concat();
             volume.write(&record, reserved.record_at)?;
-            if let Some(before) = self.disk.publish(&reserved, &header) {
-                // It may outlive its successor, whose region may be emptied first.
-                bury(&before, object.key);
-            }
+            self.show_head(&reserved, &header);
             Ok(())
         })
     }
 
+    /// Shows a head, and buries the one it takes the place of: that may outlive its successor, whose
+    /// region may be emptied first.
+    fn show_head(&self, reserved: &Reserved, header: &Header) {
+        let _heads = self.disk.heads();
+        let published = self.disk.publish(reserved, header);
+        match published.before {
+            Some(later) if !published.is_shown && later.present > header.generation => {
+                let place = (reserved.pin.pin(), reserved.record_at);
+                bury(place, header.key);
+            }
+            Some(before) => {
+                if !published.is_shown {
+                    let place = before.place();
+                    self.disk.index.remove_if(header.key, |entry| entry.place() == place);
+                }
+                bury((&before.pin, before.record_at), header.key);
+            }
+            None => {}
+        }
+    }
+
     /// Forgets an object (memory and index), for the next start too. Blocks on the disk.
     pub fn forget(&self, key: Key) {
-        self.objects.remove(key);
+        self.disk.objects.remove(key);
         self.forget_stored(key);
     }
 
     fn forget_stored(&self, key: Key) {
+        let _heads = self.disk.heads();
         let Some(stored) = self.disk.stored(key, Kind::Head) else { return };
         let place = stored.place();
         if self.disk.index.remove_if(key, |entry| entry.place() == place).is_some() {
-            bury(&stored, key);
+            bury((&stored.pin, stored.record_at), key);
         }
     }
 }
 
 /// Marks a head as forgotten, for the next start.
-fn bury(stored: &Stored, key: Key) {
-    if let Err(error) = stored.pin.volume().bury(stored.record_at) {
+pub(super) fn bury((pin, record_at): (&Pin, u64), key: Key) {
+    if let Err(error) = pin.volume().bury(record_at) {
         tracing::warn!(?key, %error, "a forgotten object may come back after a restart");
+    }
+}
+
+/// What a head record says of a body in slices: its generation in their keys.
+pub(super) fn head_of(stored: &Stored, key: Key) -> Option<(super::Meta, u64)> {
+    match read_head(stored, key).ok()? {
+        (meta, LoadedBody::Slices { slice_generation, .. }) => Some((meta, slice_generation)),
+        _ => None,
     }
 }
 

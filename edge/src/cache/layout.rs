@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0        superblock, and a copy in the next page
-//! 8192     region table: 16 bytes a region {sequence, crc32c, zero}
+//! 8192     region table: 16 bytes a region {sequence, crc32c, row}; zeros: it has no life
 //!          purge area A, purge area B
 //!          checkpoint area A, checkpoint area B
 //!          regions, one after the other
@@ -12,6 +12,7 @@
 //! the volume is. Everything is a multiple of a page.
 
 use super::bytes::{Reader, Writer};
+use super::eviction::Row;
 use super::key::Seed;
 use super::record::PAGE_BYTES;
 use crate::limits::{SLICE_BLOCKS, SLICE_MAX_BYTES};
@@ -180,24 +181,34 @@ impl Superblock {
     }
 }
 
+/// What a region is between two reclaims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    /// Never zero, never given twice.
+    pub sequence: u64,
+    pub row: Row,
+}
+
 /// One region's entry in the table.
-pub(super) fn encode_table_entry(sequence: u64, region: u32, volume_id: u64) -> [u8; 16] {
+pub(super) fn encode_table_entry(life: Life, region: u32, volume_id: u64) -> [u8; 16] {
     let mut to = Writer::default();
-    to.u64(sequence).u32(table_crc(sequence, region, volume_id)).pad(16);
+    to.u64(life.sequence).u32(table_crc(life, region, volume_id)).u32(life.row as u32);
     to.0.try_into().unwrap_or([0; 16])
 }
 
-/// The sequence of a region's present life; `None` when it has none, or the entry is damaged.
-pub(super) fn decode_table_entry(bytes: &[u8], region: u32, volume_id: u64) -> Option<u64> {
+/// A region's present life; `None` when it has none, or the entry is damaged.
+pub(super) fn decode_table_entry(bytes: &[u8], region: u32, volume_id: u64) -> Option<Life> {
     let mut from = Reader(bytes);
-    let (sequence, crc) = (from.u64()?, from.u32()?);
+    let (sequence, crc, row) = (from.u64()?, from.u32()?, from.u32()?);
+    let row = *Row::ALL.get(row as usize)?;
+    let life = Life { sequence, row };
     let is_sane = (1..NUMBER_MAX).contains(&sequence);
-    (is_sane && crc == table_crc(sequence, region, volume_id)).then_some(sequence)
+    (is_sane && crc == table_crc(life, region, volume_id)).then_some(life)
 }
 
-fn table_crc(sequence: u64, region: u32, volume_id: u64) -> u32 {
+fn table_crc(life: Life, region: u32, volume_id: u64) -> u32 {
     let mut of = Writer::default();
-    crc32c::crc32c(&of.u64(sequence).u32(region).u64(volume_id).0)
+    crc32c::crc32c(&of.u64(life.sequence).u32(region).u64(volume_id).u32(life.row as u32).0)
 }
 
 #[cfg(test)]
@@ -258,8 +269,9 @@ mod tests {
 
     #[test]
     fn a_table_entry_belongs_to_one_region_of_one_volume() {
-        let bytes = encode_table_entry(9, 1, 2);
-        assert_eq!(decode_table_entry(&bytes, 1, 2), Some(9));
+        let life = Life { sequence: 9, row: Row::Main };
+        let bytes = encode_table_entry(life, 1, 2);
+        assert_eq!(decode_table_entry(&bytes, 1, 2), Some(life));
         assert_eq!(decode_table_entry(&bytes, 2, 2), None);
         assert_eq!(decode_table_entry(&bytes, 1, 3), None);
         assert_eq!(decode_table_entry(&[0; 16], 1, 2), None);

@@ -15,6 +15,10 @@ pub struct CacheMetrics {
     pub reclaimed_regions: Counter,
     /// Slices and heads dropped with them.
     pub evicted_entries: Counter,
+    /// Slices and heads that were read often enough to be written again instead.
+    pub kept_entries: Counter,
+    /// Bytes of those.
+    pub kept_bytes: Counter,
     /// Objects dropped from memory to make room.
     pub evicted_objects: Counter,
     /// Slices and heads found again at the start.

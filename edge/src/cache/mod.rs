@@ -6,7 +6,8 @@
 //! [`slices::Slices`]: a filler moves a watermark, readers follow it.
 //!
 //! On a volume everything is a record in a region (`record`, `layout`); regions are pinned by who
-//! reads them and reclaimed whole (`region`, `volume`); the index says where (`index`), a checkpoint
+//! reads them (`region`, `volume`) and reclaimed whole (`room`, `reclaim`); what of them is written
+//! again is decided by `eviction` and done by `moving`; the index says where (`index`), a checkpoint
 //! keeps it (`checkpoint`), a start finds it again (`recovery`).
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ mod checkpoint;
 mod describe;
 mod disk;
 mod error;
+pub mod eviction;
 mod failover;
 pub mod freshness;
 mod head;
@@ -24,6 +26,7 @@ pub mod key;
 mod layout;
 mod lead;
 mod metrics;
+mod moving;
 pub mod object;
 mod objects;
 pub mod policy;
@@ -32,11 +35,13 @@ pub mod probe;
 pub mod purge;
 mod purging;
 mod reading;
+mod reclaim;
 mod record;
 mod recovery;
 mod region;
 pub mod relay;
 pub mod reuse;
+mod room;
 pub mod scrub;
 pub mod slices;
 pub mod span;

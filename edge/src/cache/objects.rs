@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::eviction::FREQUENCY_MAX;
 use super::key::Key;
 use super::object::{Body, Object};
 
@@ -35,6 +36,15 @@ struct Shard {
 struct Slot {
     object: Arc<Object>,
     visited: bool,
+    /// Lookups the store was not told of yet.
+    reads: u8,
+}
+
+/// An object that had to go, and what is known of its popularity.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evicted {
+    pub key: Key,
+    pub reads: u8,
 }
 
 /// A key is a hash already.
@@ -70,18 +80,33 @@ impl Objects {
         let at = *shard.by_key.get(&key)?;
         let slot = &mut shard.ring[at];
         slot.visited = true;
+        slot.reads = (slot.reads + 1).min(FREQUENCY_MAX);
         Some(slot.object.clone())
     }
 
-    /// Makes `object` the one of its key. Returns how many others had to go.
-    pub fn insert(&self, object: Arc<Object>) -> u64 {
+    /// The object in memory, not counted as looked up.
+    pub fn peek(&self, key: Key) -> Option<Arc<Object>> {
+        let shard = self.shard(shard_of(key));
+        let at = *shard.by_key.get(&key)?;
+        Some(shard.ring[at].object.clone())
+    }
+
+    /// Takes the reads of the object of `key` that were not taken yet.
+    pub fn take_reads(&self, key: Key) -> u8 {
+        let mut shard = self.shard(shard_of(key));
+        let Some(&at) = shard.by_key.get(&key) else { return 0 };
+        std::mem::take(&mut shard.ring[at].reads)
+    }
+
+    /// Makes `object` the one of its key. Shows `evicted` which others had to go.
+    pub fn insert(&self, object: Arc<Object>, evicted: impl FnMut(Evicted)) {
         let shard = shard_of(object.key);
         self.shard(shard).put(object, self);
-        self.make_room(shard)
+        self.make_room(shard, evicted);
     }
 
     /// The object of the key if there is one, else `object`, from now on that of the key.
-    pub fn find_or_insert(&self, object: Arc<Object>) -> Arc<Object> {
+    pub fn find_or_insert(&self, object: Arc<Object>, evicted: impl FnMut(Evicted)) -> Arc<Object> {
         let index = shard_of(object.key);
         let mut shard = self.shard(index);
         if let Some(&at) = shard.by_key.get(&object.key) {
@@ -89,14 +114,14 @@ impl Objects {
         }
         shard.put(object.clone(), self);
         drop(shard);
-        self.make_room(index);
+        self.make_room(index, evicted);
         object
     }
 
     pub fn remove(&self, key: Key) -> Option<Arc<Object>> {
         let mut shard = self.shard(shard_of(key));
         let at = *shard.by_key.get(&key)?;
-        Some(shard.take(at, self))
+        Some(shard.take(at, self).object)
     }
 
     /// Removes `object` unless another has taken its place.
@@ -136,17 +161,15 @@ impl Objects {
     }
 
     /// Evicts, from the shard that grew first, one lock at a time.
-    fn make_room(&self, from: usize) -> u64 {
-        let mut evicted = 0;
+    fn make_room(&self, from: usize, mut evicted: impl FnMut(Evicted)) {
         let mut barren = 0;
         while barren < SHARDS && self.is_over() {
-            if self.shard((from + barren) % SHARDS).evict_one(self) {
-                evicted += 1;
-            } else {
-                barren += 1;
+            let gone = self.shard((from + barren) % SHARDS).evict_one(self);
+            match gone {
+                Some(gone) => evicted(gone),
+                None => barren += 1,
             }
         }
-        evicted
     }
 
     fn is_over(&self) -> bool {
@@ -164,10 +187,10 @@ impl Shard {
         }
         totals.len.fetch_add(1, Relaxed);
         self.by_key.insert(object.key, self.ring.len());
-        self.ring.push(Slot { object, visited: false });
+        self.ring.push(Slot { object, visited: false, reads: 0 });
     }
 
-    fn take(&mut self, at: usize, totals: &Objects) -> Arc<Object> {
+    fn take(&mut self, at: usize, totals: &Objects) -> Slot {
         let slot = self.ring.swap_remove(at);
         self.by_key.remove(&slot.object.key);
         if let Some(moved) = self.ring.get(at) {
@@ -175,22 +198,22 @@ impl Shard {
         }
         totals.len.fetch_sub(1, Relaxed);
         totals.bytes.fetch_sub(cost_bytes(&slot.object), Relaxed);
-        slot.object
+        slot
     }
 
-    fn evict_one(&mut self, totals: &Objects) -> bool {
+    fn evict_one(&mut self, totals: &Objects) -> Option<Evicted> {
         for _ in 0..self.ring.len() * 2 {
             if self.hand >= self.ring.len() {
                 self.hand = 0;
             }
             let slot = &mut self.ring[self.hand];
             if !std::mem::take(&mut slot.visited) && !is_held(&slot.object) {
-                self.take(self.hand, totals);
-                return true;
+                let gone = self.take(self.hand, totals);
+                return Some(Evicted { key: gone.object.key, reads: gone.reads });
             }
             self.hand += 1;
         }
-        false
+        None
     }
 }
 

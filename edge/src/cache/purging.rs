@@ -68,8 +68,8 @@ impl Cache {
         self.disk.metrics.purged.add(1);
         let left = self.expired_by_purge(&found);
         match &left {
-            Some(expired) => self.objects.replace_same(&found, expired.clone()),
-            None => self.objects.remove_same(&found),
+            Some(expired) => self.disk.objects.replace_same(&found, expired.clone()),
+            None => self.disk.objects.remove_same(&found),
         }
         left
     }
@@ -108,7 +108,7 @@ impl Cache {
         let newest = self.disk.volumes.sequences().load(std::sync::atomic::Ordering::Acquire);
         let emptied_to = oldest.map_or(newest, |oldest| oldest - 1);
         self.disk.purges.retire(emptied_to, || {
-            for object in self.objects.all() {
+            for object in self.disk.objects.all() {
                 self.unpurged(object);
             }
         });

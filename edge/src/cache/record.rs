@@ -56,6 +56,7 @@ pub(super) struct Header {
     pub sequence: u64,
     /// The object's key, for slices too.
     pub key: Key,
+    /// Of a slice; of a head its edition, larger than that of every head before it.
     pub generation: u64,
     pub index: u32,
     /// Bytes of the object this slice stands for; less than a whole slice at the object's end.
@@ -120,6 +121,14 @@ impl Header {
         match self.kind {
             Kind::Head => self.key,
             Kind::Slice => self.key.slice(self.generation, self.index),
+        }
+    }
+
+    /// What the index says of it beside its place.
+    pub fn entry_present(&self) -> u64 {
+        match self.kind {
+            Kind::Head => self.generation,
+            Kind::Slice => self.present,
         }
     }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::checkpoint;
+use super::eviction::Row;
 use super::index::{Entry, Index, Place};
-use super::layout::{TABLE_ENTRY_BYTES, decode_table_entry};
+use super::layout::{NUMBER_MAX, TABLE_ENTRY_BYTES, decode_table_entry};
 use super::metrics::CacheMetrics;
 use super::record::{Header, Kind};
 use super::volume::Volume;
@@ -26,32 +27,34 @@ pub(super) fn recover(
 ) {
     let old: Vec<&Arc<Volume>> =
         found.iter().filter(|(_, is_new)| !is_new).map(|(volume, _)| volume).collect();
+    // All tables first: entries of several volumes are compared by them.
+    let rows: Vec<Vec<Row>> = old.iter().map(|volume| read_table(volume)).collect();
     for volume in &old {
-        let newest = read_table(volume);
-        volumes.sequences().fetch_max(newest, Ordering::AcqRel);
+        let newest = volume.regions().map(|region| region.sequence.load(Ordering::Acquire)).max();
+        volumes.sequences().fetch_max(newest.unwrap_or(0), Ordering::AcqRel);
     }
-    for volume in &old {
+    for (volume, rows) in old.iter().zip(&rows) {
         let recovery = Recovery { volumes, volume, index };
-        recovery.run();
+        recovery.run(rows);
     }
     metrics.recovered_entries.add(index.len() as u64);
 }
 
-/// Sets each region's sequence as the table has it; returns the largest.
-fn read_table(volume: &Volume) -> u64 {
+/// Sets each region's sequence as the table has it; returns their rows.
+fn read_table(volume: &Volume) -> Vec<Row> {
+    let mut rows = vec![Row::Probation; volume.layout.regions as usize];
     let mut table = vec![0; (u64::from(volume.layout.regions) * TABLE_ENTRY_BYTES) as usize];
     if let Err(error) = volume.file.read_exact_at(&mut table, volume.layout.table_at(0)) {
         tracing::error!(volume = %volume.path.display(), %error, "region table unreadable: empty");
-        return 0;
+        return rows;
     }
-    let mut newest = 0;
     for (region, bytes) in (0..).zip(table.chunks_exact(TABLE_ENTRY_BYTES as usize)) {
-        if let Some(sequence) = decode_table_entry(bytes, region, volume.volume_id) {
-            volume.region(region).sequence.store(sequence, Ordering::Release);
-            newest = newest.max(sequence);
+        if let Some(life) = decode_table_entry(bytes, region, volume.volume_id) {
+            volume.region(region).sequence.store(life.sequence, Ordering::Release);
+            rows[region as usize] = life.row;
         }
     }
-    newest
+    rows
 }
 
 struct Recovery<'a> {
@@ -61,7 +64,7 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    fn run(&self) {
+    fn run(&self, rows: &[Row]) {
         let regions = self.volume.layout.regions;
         let mut used_bytes = vec![None; regions as usize];
         if let Some((head, seen)) = checkpoint::newest(self.volume) {
@@ -85,7 +88,9 @@ impl Recovery<'_> {
         let mut lists = self.volume.lists();
         let used = |region: &u32| used_bytes[*region as usize].unwrap_or(0);
         lists.free = (0..regions).filter(|region| used(region) == 0).collect();
-        lists.sealed = by_age.into_iter().filter(|region| used(region) != 0).collect();
+        for region in by_age.into_iter().filter(|region| used(region) != 0) {
+            lists.sealed[rows[region as usize] as usize].push_back(region);
+        }
         lists.used_bytes = (0..regions).map(|region| used(&region)).collect();
     }
 
@@ -126,27 +131,52 @@ impl Recovery<'_> {
         let place = Place { volume: self.volume.id, offset: record_at };
         let key = header.entry_key();
         match header.kind {
+            Kind::Head if header.generation >= NUMBER_MAX => {}
             // A forgotten head takes those before it along.
             Kind::Head if header.buried => {
-                self.index.remove_if(key, |older| self.is_newer(place, older.place()));
+                self.volumes.sequences().fetch_max(header.generation, Ordering::AcqRel);
+                self.index.remove_if(key, |older| older.present <= header.generation);
             }
             Kind::Slice if header.present == 0 => {}
-            kind => self.take(Entry::new(key, kind, place, header.present, false)),
+            kind => self.take(Entry::new(key, kind, place, header.entry_present(), false)),
         }
     }
 
     fn take(&self, entry: Entry) {
+        let is_head = entry.kind() == Kind::Head;
+        // Who comes after it would have no number.
+        if is_head && entry.present >= NUMBER_MAX {
+            return;
+        }
+        if is_head {
+            self.volumes.sequences().fetch_max(entry.present, Ordering::AcqRel);
+        }
+        let mut loser = None;
         self.index.insert_if(entry, |older| {
-            older.is_none_or(|older| self.is_newer(entry.place(), older.place()))
+            let Some(older) = older else { return true };
+            let is_newer = self.is_newer(&entry, older);
+            loser = Some(if is_newer { older.place() } else { entry.place() });
+            is_newer
         });
+        // A crash came between a head and the burial of the one before it.
+        if is_head
+            && let Some(loser) = loser
+            && let Some(volume) = self.volumes.by_id(loser.volume)
+            && let Err(error) = volume.bury(loser.offset)
+        {
+            tracing::warn!(%error, "an object that was replaced may come back after a restart");
+        }
     }
 
-    /// Regions' sequences are one row over all volumes, records in a region are in order.
-    fn is_newer(&self, place: Place, than: Place) -> bool {
-        let age = |place: Place| {
+    /// Of heads the later edition, wherever it lies; of the same, and of slices, the later record:
+    /// regions' sequences are one row over all volumes, records in a region are in order.
+    fn is_newer(&self, entry: &Entry, than: &Entry) -> bool {
+        let age = |entry: &Entry| {
+            let place = entry.place();
+            let edition = if entry.kind() == Kind::Head { entry.present } else { 0 };
             let volume = self.volumes.by_id(place.volume);
-            (volume.map_or(0, |volume| volume.sequence_at(place.offset)), place.offset)
+            (edition, volume.map_or(0, |it| it.sequence_at(place.offset)), place.offset)
         };
-        age(place) >= age(than)
+        age(entry) >= age(than)
     }
 }

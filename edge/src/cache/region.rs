@@ -1,6 +1,7 @@
 //! Regions and who holds them.
 //!
-//! A region lives free → open → sealed → (draining) → free. Two rules make a [`Pin`] a promise:
+//! A region lives free → open → sealed → (draining) → free, in one of two rows (see
+//! [`super::eviction`]). Two rules make a [`Pin`] a promise:
 //!
 //! * A reader pins under the lock of the index shard (or of the slice list) it found the bytes in, so
 //!   once a region's entries are gone no new pin can come.
@@ -108,10 +109,10 @@ impl Drop for WritePin {
 pub(super) struct Lists {
     /// No entry, no pin; to be zeroed before use.
     pub free: VecDeque<u32>,
-    /// Being appended to.
-    pub open: Option<u32>,
-    /// Full, oldest first.
-    pub sealed: VecDeque<u32>,
+    /// Being appended to, one a [`super::eviction::Row`].
+    pub open: [Option<u32>; 2],
+    /// Full, oldest first, by row.
+    pub sealed: [VecDeque<u32>; 2],
     /// Without entries, but still pinned.
     pub draining: Vec<u32>,
     /// Bytes of records in each region.

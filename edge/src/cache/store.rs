@@ -11,7 +11,7 @@ use super::purge::Purges;
 use super::record::{Kind, slice_data_at};
 use super::slices::{InFlight, Slices};
 use super::volumes::Volumes;
-use super::{Body, FillError, Key, KeyBuilder, Meta, Object, Seed, Span};
+use super::{Body, FillError, Key, KeyBuilder, Meta, Object, Reading, Seed, Span};
 use crate::config;
 use crate::limits::OBJECTS_IN_MEMORY_MAX;
 use crate::mailbox::{Notify, Token};
@@ -19,7 +19,6 @@ use crate::mailbox::{Notify, Token};
 /// The cache, shared by all planes.
 pub struct Cache {
     pub(super) disk: Arc<Disk>,
-    pub(super) objects: Objects,
     loop_id: Box<str>,
     scrub_bytes_per_s: u64,
 }
@@ -55,9 +54,9 @@ impl Cache {
         let loop_key = KeyBuilder::new(volumes.seed(), "loop").finish();
         let loop_id = format!("edge-{:016x}", loop_key.0[0]).into();
         let purges = Purges::of(&volumes);
-        let disk = Arc::new(Disk { index, volumes, purges, metrics });
         let scrub_bytes_per_s = config.scrub_bytes_per_s;
-        Ok(Arc::new(Cache { disk, objects, loop_id, scrub_bytes_per_s }))
+        let disk = Arc::new(Disk::new(index, volumes, (purges, metrics), objects));
+        Ok(Arc::new(Cache { disk, loop_id, scrub_bytes_per_s }))
     }
 
     /// Secret of the keys.
@@ -107,13 +106,13 @@ impl Cache {
 
     /// Objects in memory.
     pub fn objects_in_memory(&self) -> usize {
-        self.objects.len()
+        self.disk.objects.len()
     }
 
     /// The object in memory, fresh or not, as the purges left it. Never touches a disk, and allocates
     /// only where a purge came since it was looked up last.
     pub fn lookup(&self, key: Key) -> Option<Arc<Object>> {
-        self.unpurged(self.objects.find(key)?)
+        self.unpurged(self.disk.objects.find(key)?)
     }
 
     /// What of the URL with `key` a request with `fields` is answered with: the object in memory or,
@@ -130,6 +129,20 @@ impl Cache {
 
     /// Bytes of `object` from `offset`, at most up to `end`. Never touches a disk, never allocates.
     pub fn read(&self, object: &Object, offset: u64, end: u64) -> Read {
+        self.look(object, offset, end, false)
+    }
+
+    /// The same for an answer, whose hits count when there is to be decided what is kept.
+    pub fn read_for(&self, reading: &Reading, offset: u64, end: u64) -> Read {
+        let is_hit = reading.hits(offset / self.slice_bytes());
+        let read = self.look(reading, offset, end, is_hit);
+        if matches!(read, Read::Absent | Read::Pending) {
+            reading.miss();
+        }
+        read
+    }
+
+    pub(super) fn look(&self, object: &Object, offset: u64, end: u64, is_hit: bool) -> Read {
         let end = object.len().map_or(end, |len| len.min(end));
         if offset >= end {
             return Read::End;
@@ -141,19 +154,19 @@ impl Cache {
             Body::File { file, .. } => {
                 Read::Span(Span::of_file(file.clone(), offset, end - offset))
             }
-            Body::Slices(slices) => self.read_slices(slices, offset, end),
+            Body::Slices(slices) => self.read_slices(slices, offset, end, is_hit),
             Body::Variants(_) => Read::End,
         }
     }
 
-    fn read_slices(&self, slices: &Slices, offset: u64, end: u64) -> Read {
+    fn read_slices(&self, slices: &Slices, offset: u64, end: u64, is_hit: bool) -> Read {
         let Some(index) = slices.index_of(offset) else { return Read::Absent };
         let end = end.min(slices.start_of(index) + self.slice_bytes());
         let in_flight = slices.in_flight(index, offset, end);
         if let InFlight::Bytes { pin, at, len } = in_flight {
             return Read::Span(Span::pinned(pin.volume().file.clone(), at, len, pin));
         }
-        if let Some(span) = self.read_stored(slices, index, offset, end) {
+        if let Some(span) = self.read_stored(slices, index, offset..end, is_hit) {
             return Read::Span(span);
         }
         match (slices.failed(), in_flight) {
@@ -164,7 +177,14 @@ impl Cache {
         }
     }
 
-    fn read_stored(&self, slices: &Slices, index: u32, offset: u64, end: u64) -> Option<Span> {
+    fn read_stored(
+        &self,
+        slices: &Slices,
+        index: u32,
+        wanted: std::ops::Range<u64>,
+        is_hit: bool,
+    ) -> Option<Span> {
+        let offset = wanted.start;
         let key = slices.slice_key(index);
         let block_bytes = self.block_bytes();
         let start = slices.start_of(index);
@@ -174,10 +194,12 @@ impl Cache {
             if entry.kind() != Kind::Slice || !entry.is_verified() || blocks == 0 {
                 return None;
             }
-            entry.touch();
+            if is_hit {
+                entry.add_reads(1);
+            }
             self.disk.pinned(entry).map(|stored| (stored, blocks))
         })??;
-        let end = end.min(start + u64::from(block + blocks) * block_bytes);
+        let end = wanted.end.min(start + u64::from(block + blocks) * block_bytes);
         let at = slice_data_at(stored.record_at) + (offset - start);
         let file = stored.pin.volume().file.clone();
         Some(Span::pinned(file, at, end - offset, stored.pin))
@@ -196,7 +218,7 @@ impl Cache {
         let Some(index) = slices.index_of(offset) else { return false };
         let end = offset.saturating_add(1);
         slices.wait(index, offset, (notify, token), || {
-            self.read_stored(slices, index, offset, end).is_some()
+            self.read_stored(slices, index, offset..end, false).is_some()
         })
     }
 

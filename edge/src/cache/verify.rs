@@ -67,7 +67,8 @@ impl Check<'_> {
         if bytes.iter().all(|&byte| byte == 0) {
             return Ok(None);
         }
-        let sequence = decode_table_entry(&bytes, region, self.superblock.volume_id);
+        let life = decode_table_entry(&bytes, region, self.superblock.volume_id);
+        let sequence = life.map(|life| life.sequence);
         sequence.map(Some).ok_or("checksum")
     }
 

@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
-use super::index::{Index, Place};
-use super::layout::{Layout, Superblock, encode_table_entry};
+use super::eviction::{self, Row};
+use super::index::Place;
+use super::layout::{Layout, Life, Superblock, TABLE_ENTRY_BYTES, encode_table_entry};
 use super::metrics::{CacheMetrics, VolumeUsage};
 use super::purge::Journal;
 use super::record::{BURIED, BURIED_AT, RECORD_ALIGN};
 use super::region::{Lists, Pin, Region, WritePin};
-use super::walk::walk;
 use crate::metrics::Counter;
 use crate::sys::file::zero_range;
 
-/// Regions that may lose their entries while readers still hold them.
-const DRAINING_MAX: usize = 2;
+/// Free regions that are left to the reclaimer, for what it keeps.
+pub(super) const SPARED: usize = 1;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,8 +34,10 @@ pub struct Volume {
     pub(super) purges: Journal,
     regions: Box<[Region]>,
     lists: Mutex<Lists>,
-    /// Held by the one thread that makes a new open region.
-    rolling: Mutex<()>,
+    /// Held by the one thread that makes a new open region of a row.
+    rolling: [Mutex<()>; 2],
+    /// Held by the one thread that empties regions. Taken before the above, never after.
+    reclaiming: Mutex<()>,
     broken: AtomicBool,
     read_errors: Counter,
     write_errors: Counter,
@@ -98,7 +100,8 @@ impl Volume {
             purges: Journal::default(),
             regions: (0..layout.regions).map(|_| Region::default()).collect(),
             lists: Mutex::new(lists),
-            rolling: Mutex::new(()),
+            rolling: Default::default(),
+            reclaiming: Mutex::new(()),
             broken: AtomicBool::new(false),
             read_errors: Counter::default(),
             write_errors: Counter::default(),
@@ -111,6 +114,10 @@ impl Volume {
 
     pub(super) fn region(&self, region: u32) -> &Region {
         &self.regions[region as usize]
+    }
+
+    pub(super) fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.iter()
     }
 
     /// The region that holds `offset`; offsets come from the index, which holds none outside.
@@ -132,47 +139,9 @@ impl Volume {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Takes room for a record, making it if need be. The bytes read as zeros until written.
-    pub(super) fn reserve(
-        self: &Arc<Self>,
-        index: &Index,
-        need: Need,
-    ) -> Result<Reserved, StoreError> {
-        self.with_room(index, need, || self.reserve_open(need))
-    }
-
-    /// Makes room for a record without taking it, so that what stands in the way is known early.
-    pub(super) fn make_room(&self, index: &Index, need: Need) -> Result<(), StoreError> {
-        self.with_room(index, need, || self.fitting(&self.lists(), need).map(drop))
-    }
-
-    /// Tries `attempt` until it has something, with a new open region each time.
-    fn with_room<T>(
-        &self,
-        index: &Index,
-        need: Need,
-        attempt: impl Fn() -> Option<T>,
-    ) -> Result<T, StoreError> {
-        let worst = need.header_bytes + need.data_bytes + need.data_align + RECORD_ALIGN;
-        if worst > self.layout.region_bytes {
-            return Err(StoreError::TooLarge { got: worst, max: self.layout.region_bytes });
-        }
-        loop {
-            if let Some(done) = attempt() {
-                return Ok(done);
-            }
-            let _rolling = self.rolling.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another may have rolled while this one waited.
-            if let Some(done) = attempt() {
-                return Ok(done);
-            }
-            self.roll(index)?;
-        }
-    }
-
-    /// The open region, and where in the volume record, data and the next record would begin.
-    fn fitting(&self, lists: &Lists, need: Need) -> Option<(u32, [u64; 3])> {
-        let open = lists.open?;
+    /// The open region of `row`, and where in the volume record, data and the next record would begin.
+    pub(super) fn fitting(&self, lists: &Lists, need: Need, row: Row) -> Option<(u32, [u64; 3])> {
+        let open = lists.open[row as usize]?;
         let region_at = self.layout.region_at(open);
         let record_at = region_at + u64::from(lists.used_bytes[open as usize]);
         let data_at = (record_at + need.header_bytes).next_multiple_of(need.data_align);
@@ -181,9 +150,11 @@ impl Volume {
         fits.then_some((open, [record_at, data_at, next]))
     }
 
-    fn reserve_open(self: &Arc<Self>, need: Need) -> Option<Reserved> {
+    /// Takes room for a record if the open region of `row` has it. The bytes read as zeros until
+    /// written.
+    pub(super) fn reserve_open(self: &Arc<Self>, need: Need, row: Row) -> Option<Reserved> {
         let mut lists = self.lists();
-        let (open, [record_at, data_at, next]) = self.fitting(&lists, need)?;
+        let (open, [record_at, data_at, next]) = self.fitting(&lists, need, row)?;
         lists.used_bytes[open as usize] = (next - self.layout.region_at(open)) as u32;
         Some(Reserved {
             // Under the lock: the region is open, nobody reclaims it.
@@ -195,97 +166,60 @@ impl Volume {
         })
     }
 
-    /// Seals the open region and opens another; then tries to have one more free ahead.
-    fn roll(&self, index: &Index) -> Result<(), StoreError> {
-        let free = self.lists().free.pop_front();
-        let Some(region) = free.or_else(|| self.reclaim(index, true)) else {
-            self.metrics.no_room.add(1);
-            return Err(StoreError::NoRoom);
+    /// Seals the open region of `row` and opens a free one, but leaves `spared` free. Says whether
+    /// there was one. To be called by one thread at a time: see [`Volume::rolling`].
+    pub(super) fn roll(&self, row: Row, spared: usize) -> Result<bool, StoreError> {
+        let free = {
+            let mut lists = self.lists();
+            if lists.free.len() > spared { lists.free.pop_front() } else { None }
         };
+        let Some(region) = free else { return Ok(false) };
         let sequence = self.sequences.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Err(error) = self.begin_life(region, sequence) {
+        if let Err(error) = self.begin_life(region, Life { sequence, row }) {
             self.lists().free.push_front(region);
             return Err(error);
         }
         let mut lists = self.lists();
         lists.used_bytes[region as usize] = 0;
-        if let Some(full) = lists.open.replace(region) {
-            lists.sealed.push_back(full);
+        if let Some(full) = lists.open[row as usize].replace(region) {
+            lists.sealed[row as usize].push_back(full);
         }
-        let none_ahead = lists.free.is_empty();
-        drop(lists);
-        if none_ahead && let Some(ahead) = self.reclaim(index, false) {
-            self.lists().free.push_back(ahead);
-        }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The right to [`Volume::roll`] a row. Held while a region is zeroed.
+    pub(super) fn rolling(&self, row: Row) -> MutexGuard<'_, ()> {
+        self.rolling[row as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to empty regions.
+    pub(super) fn reclaiming(&self) -> MutexGuard<'_, ()> {
+        self.reclaiming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Regions it is short of before writers may have to wait; zero when all is well.
+    pub(super) fn short_of_regions(&self) -> usize {
+        (eviction::ahead(self.regions.len()) + SPARED).saturating_sub(self.lists().free.len())
     }
 
     /// The only place where a region's old bytes go: see the second rule of [`super::region`].
-    fn begin_life(&self, region: u32, sequence: u64) -> Result<(), StoreError> {
+    fn begin_life(&self, region: u32, life: Life) -> Result<(), StoreError> {
         let region_at = self.layout.region_at(region);
         zero_range(&self.file, region_at, self.layout.region_bytes)
             .map_err(|error| self.write_failed("zero a region", error))?;
-        let entry = encode_table_entry(sequence, region, self.volume_id);
+        let entry = encode_table_entry(life, region, self.volume_id);
         self.write(&entry, self.layout.table_at(region))?;
         let shared = self.region(region);
-        shared.sequence.store(sequence, Ordering::Release);
+        shared.sequence.store(life.sequence, Ordering::Release);
         shared.condemned.store(false, Ordering::SeqCst);
         Ok(())
     }
 
-    /// Takes a region that nobody holds out of the index: a drained one, or the oldest. With `force`
-    /// the oldest loses its entries even if all are held, so that the next call finds one.
-    fn reclaim(&self, index: &Index, mut force: bool) -> Option<u32> {
-        loop {
-            let region = {
-                let mut lists = self.lists();
-                let drained = |region: &u32| self.region(*region).is_unpinned();
-                if let Some(at) = lists.draining.iter().position(drained) {
-                    let region = lists.draining.swap_remove(at);
-                    lists.used_bytes[region as usize] = 0;
-                    return Some(region);
-                }
-                let at = match lists.sealed.iter().position(drained) {
-                    Some(at) => at,
-                    None if force && lists.draining.len() < DRAINING_MAX => {
-                        force = false;
-                        0
-                    }
-                    None => return None,
-                };
-                lists.sealed.remove(at)?
-            };
-            self.condemn(index, region);
-            let mut lists = self.lists();
-            if self.region(region).is_unpinned() {
-                lists.used_bytes[region as usize] = 0;
-                return Some(region);
-            }
-            lists.draining.push(region);
-        }
-    }
-
-    /// Removes every entry of a region from the index.
-    fn condemn(&self, index: &Index, region: u32) {
-        self.region(region).condemned.store(true, Ordering::SeqCst);
-        let region_at = self.layout.region_at(region);
-        let end = region_at + u64::from(self.lists().used_bytes[region as usize]);
-        let sequence = self.region(region).sequence.load(Ordering::Acquire);
-        let mut evicted = 0;
-        let walked = walk(&self.file, region_at, end, sequence, |record_at, header| {
-            let place = Place { volume: self.id, offset: record_at };
-            let removed = index.remove_if(header.entry_key(), |entry| entry.place() == place);
-            evicted += removed.iter().len() as u64;
-        });
-        if !walked.is_ok_and(|walked| walked == end) {
-            // A damaged header hides those behind it: look through the whole index instead.
-            let range = region_at..region_at + self.layout.region_bytes;
-            evicted += index.remove_all(|entry| {
-                entry.place().volume == self.id && range.contains(&entry.place().offset)
-            }) as u64;
-        }
-        self.metrics.reclaimed_regions.add(1);
-        self.metrics.evicted_entries.add(evicted);
+    /// No start finds anything in the region any more. What a volume out of use refuses is logged by
+    /// the write.
+    pub(super) fn end_life(&self, region: u32) {
+        let nothing = [0; TABLE_ENTRY_BYTES as usize];
+        let _ = self.write(&nothing, self.layout.table_at(region));
     }
 
     /// Writes all of `bytes`; a failure takes the volume out of use.
@@ -331,24 +265,25 @@ impl Volume {
     /// Regions that hold records, oldest first.
     pub(super) fn used_regions(&self) -> Vec<u32> {
         let lists = self.lists();
-        lists.sealed.iter().chain(&lists.open).copied().collect()
+        lists.sealed.iter().flatten().chain(lists.open.iter().flatten()).copied().collect()
     }
 
     /// Holds a region that may be looked up in; with its bytes of records, and whether it is still
     /// appended to. `None` when it is none any more.
     pub(super) fn pin_used(self: &Arc<Self>, region: u32) -> Option<(Pin, u32, bool)> {
         let lists = self.lists();
-        let is_open = lists.open == Some(region);
+        let is_open = lists.open.contains(&Some(region));
         let used_bytes = *lists.used_bytes.get(region as usize)?;
         // Under the lock: nobody reclaims it meanwhile.
-        let is_used = is_open || lists.sealed.contains(&region);
+        let is_used = is_open || lists.sealed.iter().any(|row| row.contains(&region));
         is_used.then(|| (Pin::new(self, region), used_bytes, is_open))
     }
 
     /// The sequence of the oldest region that may hold records; `None` when all are empty.
     pub(super) fn oldest_sequence(&self) -> Option<u64> {
         let lists = self.lists();
-        let used = lists.sealed.iter().chain(&lists.draining).chain(&lists.open);
+        let used =
+            lists.sealed.iter().flatten().chain(&lists.draining).chain(lists.open.iter().flatten());
         used.map(|region| self.region(*region).sequence.load(Ordering::Acquire)).min()
     }
 

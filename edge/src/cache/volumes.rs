@@ -115,9 +115,14 @@ impl Volumes {
         random_u64()
     }
 
-    /// The last sequence given to a region of any volume.
+    /// The last sequence given to a region, or edition to a head, of any volume.
     pub fn sequences(&self) -> &AtomicU64 {
         &self.sequences
+    }
+
+    /// One more of them.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequences.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub fn by_id(&self, id: u8) -> Option<&Arc<Volume>> {

@@ -1,7 +1,10 @@
-//! What the plane does beside filling: writing the index to disk from time to time.
+//! What the plane does beside filling: writing the index to disk from time to time, and emptying
+//! regions before a writer has to wait for one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::{Plane, runtime};
 use crate::cache::Cache;
@@ -40,6 +43,18 @@ pub async fn scrub(cache: Arc<Cache>) {
                 .await;
         }
         tokio::time::sleep(SCRUB_REST).await;
+    }
+}
+
+/// Keeps regions free for ever, on a thread that serves nobody.
+pub async fn reclaims(cache: Arc<Cache>) {
+    let shortage = Arc::new(Notify::new());
+    let told = shortage.clone();
+    cache.on_shortage(move || told.notify_one());
+    loop {
+        let cache = cache.clone();
+        runtime::off_thread(move || cache.reclaim_ahead()).await;
+        shortage.notified().await;
     }
 }
 

@@ -62,6 +62,7 @@ pub async fn serve(plane: Arc<Plane>, index: usize, mailbox: Arc<Mailbox<Demand>
     if index == 0 {
         runtime::spawn(background::scrub(plane.cache.clone()));
         runtime::spawn(background::checkpoints(plane.clone()));
+        runtime::spawn(background::reclaims(plane.cache.clone()));
     }
     let drain = plane.drain.subscribe();
     let filler = Rc::new(Filler::new(plane));

@@ -211,7 +211,7 @@ fn state(usage: &crate::cache::VolumeUsage) -> &'static str {
 
 type CounterField<T> = (&'static str, &'static str, fn(&T) -> &Counter);
 
-const CACHE_FIELDS: [CounterField<CacheMetrics>; 13] = [
+const CACHE_FIELDS: [CounterField<CacheMetrics>; 15] = [
     ("edge_cache_verified_total", "Records from before the start found whole at first use.", |m| {
         &m.verified
     }),
@@ -220,6 +220,8 @@ const CACHE_FIELDS: [CounterField<CacheMetrics>; 13] = [
         &m.reclaimed_regions
     }),
     ("edge_cache_evicted_total", "Slices and heads dropped with them.", |m| &m.evicted_entries),
+    ("edge_cache_kept_total", "Slices and heads written again instead.", |m| &m.kept_entries),
+    ("edge_cache_kept_bytes_total", "Bytes of those.", |m| &m.kept_bytes),
     ("edge_cache_evicted_objects_total", "Objects dropped from memory to make room.", |m| {
         &m.evicted_objects
     }),

@@ -299,9 +299,14 @@ impl Outgoing {
                 self.ended = true;
                 None
             }
-            Source::Object(object) => {
-                let object = Arc::clone(object);
-                self.look_in_object(&object, context)
+            Source::Object(reading) => {
+                let end = match self.chunk_left {
+                    0 => self.end,
+                    left => self.position + left,
+                };
+                let found = context.cache.read_for(reading, self.position, end);
+                let object = Arc::clone(reading);
+                self.take_found(found, &object, context)
             }
             Source::Relay(relay) => match relay.next(context.notify, context.token) {
                 Chunk::Data(bytes) => {
@@ -327,16 +332,14 @@ impl Outgoing {
         }
     }
 
-    fn look_in_object(&mut self, object: &Arc<Object>, context: &Context<'_>) -> Option<Next> {
+    fn take_found(
+        &mut self,
+        found: Read,
+        object: &Arc<Object>,
+        context: &Context<'_>,
+    ) -> Option<Next> {
         let cache: &Cache = context.cache;
-        let end = match self.chunk_left {
-            0 => self.end,
-            left => self.position + left,
-        };
-        if self.position >= end {
-            return self.end();
-        }
-        match cache.read(object, self.position, end) {
+        match found {
             Read::Span(span) => {
                 self.held = false;
                 self.open_chunk(span.len);

@@ -1,10 +1,13 @@
 //! What is measured.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
 use super::arena::{Arena, LARGE, SMALL_FILES, heat, small_name};
 use super::contenders::{Contender, Running};
+use super::evict;
 use super::load::{Load, check::check, get};
 use super::report::{Metric, Table, Target};
 use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
@@ -38,6 +41,7 @@ enum Kind {
     Idle,
     Syscalls,
     Sites,
+    Evict,
 }
 
 use Contender::{
@@ -74,6 +78,7 @@ pub const ALL: &[Case] = &[
     case("idle", "connections that had one answer and stay", IDLERS, Kind::Idle),
     case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
     case("sites", "10,000 sites: loading them, finding one", &[], Kind::Sites),
+    case("evict", "what the store keeps, against LRU and others, simulated", &[], Kind::Evict),
 ];
 
 const fn case(
@@ -100,7 +105,7 @@ pub fn wanted(names: &[String]) -> Result<Vec<&'static Case>> {
 impl Case {
     /// Whether it measures the optimised node.
     pub fn needs_node(&self) -> bool {
-        !matches!(self.kind, Kind::Sites)
+        !matches!(self.kind, Kind::Sites | Kind::Evict)
     }
 
     /// Measures it in all its settings.
@@ -109,6 +114,7 @@ impl Case {
         arena: &Arena,
         pace: &Pace,
         contenders: &[Contender],
+        trace: Option<&Path>,
         bar: &ProgressBar,
     ) -> Result<Vec<Table>> {
         match self.kind {
@@ -117,6 +123,7 @@ impl Case {
             Kind::Fill => super::fill::fill(self, arena, pace, contenders, bar),
             Kind::Idle => special::idle(self, arena, pace, contenders),
             Kind::Sites => sites::sites(self.name),
+            Kind::Evict => evict::evict(pace.quick, trace),
             Kind::Syscalls => special::syscalls(self, arena, pace, contenders),
             _ => {
                 let settings = self.settings(pace);

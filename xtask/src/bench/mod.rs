@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 mod arena;
 mod cases;
 mod contenders;
+mod evict;
 mod fill;
 pub mod limits;
 mod load;
@@ -43,6 +44,9 @@ pub struct Arguments {
     /// Install what is missing from Debian's packages
     #[arg(long)]
     install: bool,
+    /// For `evict`: a file of lines `time key size` instead of made-up requests
+    #[arg(long, value_name = "FILE")]
+    trace: Option<std::path::PathBuf>,
     /// Say what cases and contenders there are, and end
     #[arg(long)]
     list: bool,
@@ -98,7 +102,8 @@ fn measure(arguments: &Arguments, wanted: &[&'static cases::Case]) -> Result<()>
     for case in wanted {
         let contenders = present(arguments, case);
         bar.set_message(case.name);
-        match case.run(&arena, &pace, &contenders, &bar) {
+        let trace = arguments.trace.as_deref();
+        match case.run(&arena, &pace, &contenders, trace, &bar) {
             Ok(tables) => tables.into_iter().for_each(|table| report.add(table)),
             Err(error) => report.failed(case.name, &error),
         }

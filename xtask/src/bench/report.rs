@@ -42,8 +42,9 @@ pub struct Table {
     baseline: Contender,
     series: Vec<Series>,
     targets: Vec<Target>,
-    /// For cases of another shape: header and rows.
+    /// For cases of another shape: header and rows, and what is said of them.
     plain: Option<(Vec<String>, Vec<Vec<String>>)>,
+    said: Vec<String>,
 }
 
 /// All tables.
@@ -108,6 +109,7 @@ impl Table {
             series,
             targets,
             plain: None,
+            said: Vec::new(),
         }
     }
 
@@ -121,7 +123,14 @@ impl Table {
             series: Vec::new(),
             targets: Vec::new(),
             plain: Some((header.iter().map(|&word| word.to_owned()).collect(), rows)),
+            said: Vec::new(),
         }
+    }
+
+    /// Says whether targets of a table of another shape are met, a line each.
+    pub fn said(mut self, verdicts: Vec<String>) -> Table {
+        self.said = verdicts;
+        self
     }
 
     /// Adds to what is said under the title.
@@ -194,7 +203,7 @@ impl Table {
 
     fn verdicts(&self) -> Vec<String> {
         let ours = |who: &Contender| matches!(who, Contender::Edge | Contender::EdgeCache);
-        let mut said = Vec::new();
+        let mut said = self.said.clone();
         for target in &self.targets {
             for series in self.series.iter().filter(|series| ours(&series.who)) {
                 let Some(ratio) = self.ratio(series.who, target.against, target.metric) else {

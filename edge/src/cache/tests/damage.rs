@@ -29,7 +29,7 @@ impl Scene {
         // A region before, so that there is a whole one for the checkpoint, and all in one after.
         for number in 0.. {
             node.fill(&node.object(&format!("o{number}"), 1, Some(SLICE)), 0, SLICE);
-            if node.cache.disk.volumes.by_id(0).unwrap().lists().open == Some(1) {
+            if node.cache.disk.volumes.by_id(0).unwrap().lists().open[0] == Some(1) {
                 break;
             }
         }
@@ -42,7 +42,7 @@ impl Scene {
             node.fill(&object, 0, end);
         }
         let volume = node.cache.disk.volumes.by_id(0).unwrap().clone();
-        let open = volume.lists().open.unwrap();
+        let open = volume.lists().open[0].unwrap();
         let region_at = volume.layout.region_at(open);
         let used = u64::from(volume.lists().used_bytes[open as usize]);
         let (mut headers, mut slice_at) = (Vec::new(), 0);

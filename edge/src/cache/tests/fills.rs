@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::node::{BLOCK, Bell, Node, SLICE, content};
+use crate::cache::layout::Layout;
 use crate::cache::{Body, FillError, Lead, Object, Read, SliceWriter};
 use crate::mailbox::{Notify, Token};
 
@@ -238,7 +239,8 @@ impl Notify for Sleeper {
 
 #[test]
 fn no_wake_is_lost_between_threads() {
-    let node = Node::new();
+    // Large enough for all that a late follower reads, wherever the policy puts it.
+    let node = Node::with_volumes(&[4 * Layout::size_min_bytes(SLICE)]);
     let len = 8 * SLICE + 123;
     for round in 0..4 {
         let object = node.object("a", round, Some(len));

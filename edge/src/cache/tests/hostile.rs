@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
 
 use super::node::{Node, SLICE};
-use crate::cache::layout::{CHECKPOINT_ENTRY_BYTES, CHECKPOINT_REGION_BYTES, Layout};
+use crate::cache::eviction::Row;
+use crate::cache::layout::{CHECKPOINT_ENTRY_BYTES, CHECKPOINT_REGION_BYTES, Layout, Life};
 use crate::cache::layout::{TABLE_ENTRY_BYTES, encode_table_entry};
 use crate::cache::record::PAGE_BYTES;
 
@@ -80,7 +81,8 @@ impl Scene {
             let at = self.layout.table_at(region) as usize;
             let sequence = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
             if sequence != 0 {
-                let entry = encode_table_entry(sequence, region, self.volume_id);
+                let row = Row::ALL[usize::from(bytes[at + 12]) % 2];
+                let entry = encode_table_entry(Life { sequence, row }, region, self.volume_id);
                 bytes[at..at + TABLE_ENTRY_BYTES as usize].copy_from_slice(&entry);
             }
         }

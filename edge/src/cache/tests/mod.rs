@@ -4,6 +4,7 @@ mod damage;
 mod fills;
 mod histories;
 mod hostile;
+mod keeping;
 pub mod node;
 mod purges;
 mod reclaim;

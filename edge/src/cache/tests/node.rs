@@ -105,11 +105,11 @@ impl Node {
     }
 
     /// Verifies all of `start .. end` that is stored; returns how many bytes were read, each as it
-    /// should be. Never fills.
+    /// should be, and counts as hits. Never fills.
     pub fn read_checked(&self, object: &Object, start: u64, end: u64) -> u64 {
         let (mut at, mut right) = (start, 0);
         while at < end {
-            match self.cache.read(object, at, end) {
+            match self.cache.look(object, at, end, true) {
                 Read::Span(span) => {
                     assert!(span.len > 0 && at + span.len <= end);
                     let mut bytes = vec![0; span.len as usize];
