@@ -71,11 +71,13 @@ impl Session {
     ) -> Option<Action> {
         let site = self.exchange.site.clone()?;
         let key = key(context.cache.seed(), &site, host, head);
+        // What a client sends that is refused is not read on.
+        let keeps_alive = self.exchange.keep_alive;
+        self.exchange.keep_alive &= head.body == BodyLength::Empty;
         if let Some(done) = self.admit(&site, head, key, context) {
-            // What it sends is not read on.
-            self.exchange.keep_alive &= head.body == BodyLength::Empty;
             return done;
         }
+        self.exchange.keep_alive = keeps_alive;
         self.exchange.outcome = Outcome::Bypass;
         let request = Passing::new(head, (self.client, self.scheme), site.config.pass.upgrade);
         let pipe = |held| Upload::new(context.notify.clone(), context.token, held);
