@@ -105,7 +105,7 @@ pub struct Worker<I: Io> {
     log_due_ms: Option<u64>,
     scratch: Scratch,
     /// Connections with something to settle, and when they do.
-    owing: Vec<Name>,
+    owing: VecDeque<Name>,
     owing_due_ms: u64,
 }
 
@@ -153,7 +153,7 @@ impl<I: Io> Worker<I> {
             pipes_known: 0,
             log_due_ms: None,
             scratch: Scratch::default(),
-            owing: Vec::new(),
+            owing: VecDeque::new(),
             owing_due_ms: u64::MAX,
         }
     }
@@ -295,7 +295,7 @@ impl<I: Io> Worker<I> {
             self.wheel.insert(name.bits(), deadline_ms);
         }
         if conn.session.owes() && !std::mem::replace(&mut conn.owing, true) {
-            self.owing.push(name);
+            self.owing.push_back(name);
             self.owing_due_ms = self.owing_due_ms.min(self.now.mono_ms + abuse::BATCH_MS);
         }
     }
@@ -306,17 +306,15 @@ impl<I: Io> Worker<I> {
             return;
         }
         self.owing_due_ms = u64::MAX;
-        let mut owing = std::mem::take(&mut self.owing);
-        for name in owing.drain(..) {
+        // Those that owe again stand at the end, for the next time.
+        for _ in 0..self.owing.len() {
+            let Some(name) = self.owing.pop_front() else { break };
             let Some(conn) = self.conns.find(name) else { continue };
             conn.owing = false;
             if conn.session.owes() {
                 self.drive(name);
             }
         }
-        // What came to owe meanwhile stands in the new list; the old one's room is kept.
-        owing.append(&mut self.owing);
-        self.owing = owing;
     }
 
     fn close(&mut self, name: Name) {
