@@ -1,6 +1,7 @@
 //! Which site a request is for.
 #![forbid(unsafe_code)]
 
+mod names;
 mod rules;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::limits::HOST_MAX_BYTES;
 use crate::metrics::SiteMetrics;
+use names::Names;
 pub use rules::Rules;
 
 /// A site as it runs: its configuration and its counters.
@@ -45,8 +47,8 @@ impl Site {
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Arc<Site>>,
-    exact: HashMap<Box<str>, usize>,
-    suffix: HashMap<Box<str>, usize>,
+    exact: Names,
+    suffix: Names,
     any: Option<usize>,
     closes_unknown: bool,
 }
@@ -65,9 +67,9 @@ impl Sites {
                 if host == "*" {
                     sites.any.get_or_insert(id);
                 } else if let Some(suffix) = host.strip_prefix("*.") {
-                    sites.suffix.entry(suffix.into()).or_insert(id);
+                    sites.suffix.insert(suffix, id);
                 } else {
-                    sites.exact.entry(host.as_str().into()).or_insert(id);
+                    sites.exact.insert(host, id);
                 }
             }
             let metrics = known.get(config.name.as_str()).map(|metrics| (*metrics).clone());
@@ -95,13 +97,13 @@ impl Sites {
     /// The site of `host` (lower-case, without port): an exact name beats a wildcard, the longest
     /// wildcard suffix beats a shorter one, `*` takes the rest.
     pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
-        let by_name = || self.exact.get(host).copied();
+        let by_name = || self.exact.find(host);
         let by_suffix = || {
             // No suffix is longer than a host may be: the rest of a long name need not be looked at.
             let mut rest = host.get(host.len().saturating_sub(HOST_MAX_BYTES)..).unwrap_or(host);
             while let Some((_, suffix)) = rest.split_once('.') {
-                if let Some(id) = self.suffix.get(suffix) {
-                    return Some(*id);
+                if let Some(id) = self.suffix.find(suffix) {
+                    return Some(id);
                 }
                 rest = suffix;
             }
