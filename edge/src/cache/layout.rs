@@ -18,7 +18,7 @@ use super::record::PAGE_BYTES;
 use crate::limits::{SLICE_BLOCKS, SLICE_MAX_BYTES};
 
 const MAGIC: &[u8; 8] = b"EDGEVOL1";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Regions are about this large.
 const REGION_BYTES: u64 = 16 * 1024 * 1024;
 /// Room for heads beside the slices a region holds.
