@@ -39,6 +39,7 @@ mod reclaim;
 mod record;
 mod recovery;
 mod region;
+mod rehearsal;
 pub mod relay;
 pub mod reuse;
 mod room;

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use super::arena::{Arena, LARGE, SMALL_FILES, heat, small_name};
 use super::contenders::{Contender, Running};
 use super::evict;
+use super::index;
 use super::load::{Load, check::check, get};
 use super::report::{Metric, Table, Target};
 use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
@@ -42,6 +43,8 @@ enum Kind {
     Syscalls,
     Sites,
     Evict,
+    Memory,
+    Start,
 }
 
 use Contender::{
@@ -79,6 +82,8 @@ pub const ALL: &[Case] = &[
     case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
     case("sites", "10,000 sites: loading them, finding one", &[], Kind::Sites),
     case("evict", "what the store keeps, against LRU and others, simulated", &[], Kind::Evict),
+    case("memory", "bytes an entry of the index, ten million of them", &[], Kind::Memory),
+    case("start", "start to first hit with ten million entries", &[], Kind::Start),
 ];
 
 const fn case(
@@ -105,7 +110,7 @@ pub fn wanted(names: &[String]) -> Result<Vec<&'static Case>> {
 impl Case {
     /// Whether it measures the optimised node.
     pub fn needs_node(&self) -> bool {
-        !matches!(self.kind, Kind::Sites | Kind::Evict)
+        !matches!(self.kind, Kind::Sites | Kind::Evict | Kind::Memory)
     }
 
     /// Measures it in all its settings.
@@ -124,6 +129,8 @@ impl Case {
             Kind::Idle => special::idle(self, arena, pace, contenders),
             Kind::Sites => sites::sites(self.name),
             Kind::Evict => evict::evict(pace.quick, trace),
+            Kind::Memory => index::memory(arena),
+            Kind::Start => index::start(arena),
             Kind::Syscalls => special::syscalls(self, arena, pace, contenders),
             _ => {
                 let settings = self.settings(pace);

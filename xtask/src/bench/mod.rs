@@ -11,6 +11,7 @@ mod cases;
 mod contenders;
 mod evict;
 mod fill;
+mod index;
 pub mod limits;
 mod load;
 mod measure;
