@@ -96,12 +96,6 @@ impl Cache {
         }
     }
 
-    /// Whether the stored head with `meta` is worth writing anew elsewhere: purged ones are not, and
-    /// only so may a purge be forgotten once the regions of its time are emptied.
-    pub fn is_worth_keeping(&self, meta: &Meta) -> bool {
-        self.disk.purges.judge(meta) == Verdict::Untouched
-    }
-
     /// Forgets purges older than every record there is.
     pub(super) fn retire_purges(&self) {
         let oldest = self.disk.volumes.iter().filter_map(|volume| volume.oldest_sequence()).min();

@@ -55,10 +55,7 @@ pub fn push(lines: &mut Vec<u8>, name: &str, value: &[u8]) {
         && name.bytes().all(is_token_byte)
         && value.iter().all(|byte| is_field_byte(*byte));
     if is_whole && may_follow(name) {
-        lines.extend_from_slice(name.as_bytes());
-        lines.extend_from_slice(b": ");
-        lines.extend_from_slice(value);
-        lines.extend_from_slice(b"\r\n");
+        super::lines::push(lines, name, value);
     }
 }
 

@@ -19,7 +19,10 @@ impl Node {
         let new = Config::load(source).map_err(|errors| errors.to_string())?;
         let tls = certificates::acceptor(&new, self.shared.tls.load().as_deref())
             .map_err(|error| error.to_string())?;
-        self.shared.tls.store(tls.map(Arc::new));
+        // A listener stays open until a restart: it never goes on in plain text.
+        if let Some(tls) = tls {
+            self.shared.tls.store(Some(Arc::new(tls)));
+        }
         report(&self.lock_guard().reload(&new.guard));
         self.desk.reload(&new.guard);
         self.shared.timeouts.store(Arc::new(timeouts(&new)));

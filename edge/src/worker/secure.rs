@@ -97,17 +97,18 @@ pub(super) fn flush<I: Io>(
                 Ok(sent) => {
                     *budget = budget.saturating_sub(sent as u64);
                     metrics.sealed_bytes.add(sent as u64);
-                    conn.session.handle_sent(0, false, now);
+                    // Records are longer than what is in them: with the last nothing is owed.
+                    let paid = tls.owed_bytes.min(sent as u64);
+                    tls.owed_bytes -= paid;
+                    if paid > 0 {
+                        metrics.sent_bytes.add(paid);
+                        conn.session.handle_sent(paid as usize, false, now);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Flow::Blocked,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Flow::Gone,
             }
-        }
-        let owed = std::mem::take(&mut tls.owed_bytes);
-        if owed > 0 {
-            metrics.sent_bytes.add(owed);
-            conn.session.handle_sent(owed as usize, false, now);
         }
         if !seal_pipe(io, conn, scratch) {
             return Flow::Ready;
