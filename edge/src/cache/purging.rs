@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::object::{Meta, Object};
+use super::object::Object;
 use super::purge::{Pattern, Rule, Stamp, Verdict};
 use super::store::Cache;
 use crate::clock::Now;
