@@ -75,6 +75,16 @@ pub const HOST_MAX_BYTES: usize = 67;
 pub const ORIGIN_ADDRESSES_MAX: usize = 20;
 /// Longest lifetime a config may give, ms.
 pub const TTL_MAX_MS: u64 = 99_999_999_000;
+/// Keys a site's links may be signed with at once.
+pub const SIGN_KEYS_MAX: usize = 8;
+/// Names in one list of hosts or countries of `[site.access]`.
+pub const ACCESS_NAMES_MAX: usize = 10_000;
+/// Prefixes in one list of addresses.
+pub const ACCESS_PREFIXES_MAX: usize = 100_000;
+/// Patterns in one list of user agents: each is looked at for each request.
+pub const ACCESS_PATTERNS_MAX: usize = 256;
+/// Longest host or pattern in such a list, bytes.
+pub const ACCESS_TEXT_MAX_BYTES: usize = 256;
 /// Slices of one object that `edge explain` looks at.
 pub const EXPLAINED_SLICES_MAX: u32 = 65_536;
 /// Sites one node may have.

@@ -23,6 +23,7 @@ pub mod content;
 pub mod fuzz;
 pub mod message;
 pub mod metrics;
+pub mod mmdb;
 pub mod nginx;
 pub mod node;
 pub mod node_config;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::CliError;
 use crate::config::{Config, Origin, Site, size_text};
+use crate::server::ServerError;
+use crate::site::Geo;
 
 /// Check a configuration file, and show what a node would do with it
 #[derive(Clone, Debug, clap::Args)]
@@ -17,6 +19,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), CliError> {
     let config = Config::load(&args.config)?;
+    if let Some(path) = &config.geo {
+        Geo::open(path).map_err(ServerError::from)?;
+    }
     super::print(&format!("{}: ok\n{}", args.config.display(), summary(&config)))
 }
 

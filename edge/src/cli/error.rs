@@ -22,6 +22,9 @@ pub enum CliError {
         /// What it is.
         got: String,
     },
+    /// The command line does not go together.
+    #[error("{0}")]
+    Usage(String),
     /// The node could not start.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -66,7 +69,7 @@ impl CliError {
     /// The process's exit code.
     pub(super) fn code(&self) -> u8 {
         match self {
-            CliError::Config(_) | CliError::LogFilter { .. } => USAGE,
+            CliError::Config(_) | CliError::LogFilter { .. } | CliError::Usage(_) => USAGE,
             _ => FAILED,
         }
     }

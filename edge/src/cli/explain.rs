@@ -15,6 +15,9 @@ pub struct Args {
     /// GET or HEAD
     #[arg(long, default_value = "GET")]
     method: String,
+    /// Address the request comes from; this host without
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<std::net::IpAddr>,
     /// The node's admin address or socket
     #[arg(long, value_name = "ADDR|SOCKET", env = "EDGE_ADMIN", default_value = Node::DEFAULT)]
     admin: Node,
@@ -25,7 +28,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), CliError> {
-    let question = json!({ "url": args.url, "headers": args.headers, "method": args.method });
+    let question = json!({
+        "url": args.url, "headers": args.headers, "method": args.method, "client": args.client,
+    });
     let answer = args.admin.post("/explain", &question)?;
     super::print(&match args.json {
         true => format!("{answer:#}\n"),

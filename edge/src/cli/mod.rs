@@ -16,6 +16,7 @@ pub mod prefetch;
 mod purge;
 mod reader;
 pub mod serve;
+pub mod sign;
 pub mod status;
 pub mod version;
 pub mod why;
@@ -61,6 +62,7 @@ enum Command {
     Unban(bans::UnbanArgs),
     Why(why::Args),
     Guard(guard::Args),
+    Sign(sign::Args),
     Version(version::Args),
 }
 
@@ -105,6 +107,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Unban(args) => Ok(bans::unban(args)?),
         Command::Why(args) => why::run(args),
         Command::Guard(args) => Ok(guard::run(args)?),
+        Command::Sign(args) => sign::run(args),
         Command::Version(args) => version::run(args),
     }
 }

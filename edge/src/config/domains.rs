@@ -157,9 +157,13 @@ impl Config {
         let mut config = self.clone();
         config.sites.retain(|site| !site.is_managed);
         let directory = Path::new(name).parent().unwrap_or(Path::new(""));
-        let more = super::parsed(text, name, &keys::DOMAINS_FILE, |root| {
-            super::sites::more(root, directory, &config.listen, &config.sites)
+        let mut more = super::parsed(text, name, &keys::DOMAINS_FILE, |root| {
+            super::sites::more(root, directory, &config)
         })?;
+        let errors = super::sign::read_keys(more.iter_mut());
+        if !errors.is_empty() {
+            return Err(ConfigErrors::new(errors));
+        }
         config.sites.extend(more);
         Ok(config)
     }

@@ -23,6 +23,7 @@ pub(super) static ROOT: Table = Table {
         "cache",
         "guard",
         "log",
+        "geo",
         "domains",
         "site",
     ],
@@ -38,6 +39,7 @@ pub(super) static SERVER: Table = Table {
         "idle_timeout",
         "send_timeout",
         "drain_timeout",
+        "trusted_proxies",
     ],
 };
 pub(super) static LISTEN: Table =
@@ -114,6 +116,8 @@ pub(super) static SITE: Table = Table {
         "status_ttl",
         "rule",
         "key",
+        "sign",
+        "access",
         "finish",
         "connect_timeout",
         "read_timeout",
@@ -133,6 +137,37 @@ pub(super) static KEY: Table = Table {
     title: "[site.key]",
     name: "site.key",
     keys: &["share", "by_host", "keep", "ignore", "sort", "send_all", "headers", "fold_case"],
+};
+pub(super) static GEO: Table = Table { title: "[geo]", name: "geo", keys: &["file"] };
+pub(super) static SIGN: Table = Table {
+    title: "[site.sign]",
+    name: "site.sign",
+    keys: &[
+        "type",
+        "keys",
+        "keys_file",
+        "keys_env",
+        "ttl",
+        "clock_skew",
+        "signature_argument",
+        "time_argument",
+        "time_format",
+    ],
+};
+pub(super) static ACCESS: Table = Table {
+    title: "[site.access]",
+    name: "site.access",
+    keys: &[
+        "allow_referers",
+        "deny_referers",
+        "empty_referer",
+        "allow_addresses",
+        "deny_addresses",
+        "allow_agents",
+        "deny_agents",
+        "allow_countries",
+        "deny_countries",
+    ],
 };
 pub(super) static RULE: Table = Table {
     title: "[[site.rule]]",
@@ -154,7 +189,7 @@ pub(super) static RULE: Table = Table {
 
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 15] = [
+pub(super) static ALL: [&Table; 18] = [
     &ROOT,
     &SERVER,
     &LISTEN,
@@ -169,6 +204,9 @@ pub(super) static ALL: [&Table; 15] = [
     &SITE,
     &RULE,
     &KEY,
+    &GEO,
+    &SIGN,
+    &ACCESS,
     &DOMAINS,
 ];
 

@@ -12,7 +12,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod access;
 mod check;
+mod countries;
 mod domains;
 mod error;
 mod guard;
@@ -24,6 +26,8 @@ mod resolve;
 mod resolved;
 mod resolved_guard;
 mod rules;
+mod secret;
+mod sign;
 mod sites;
 mod tls;
 mod units;
@@ -32,6 +36,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use access::{Access, Lists, Prefix};
 pub use domains::{DomainError, Domains, UnknownHost};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use key::{KeyRules, QueryRule};
@@ -43,6 +48,8 @@ pub use resolved_guard::{
     Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules, Limit, LimitOn, LimitThen,
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
+pub use secret::Secret;
+pub use sign::{Scheme, Sign};
 pub use units::{duration_text, size_text};
 
 impl Config {
@@ -54,7 +61,8 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|source| {
             ConfigErrors::new(vec![ConfigError::Unreadable { path: path.to_owned(), source }])
         })?;
-        let config = Config::parse(&text, &path.to_string_lossy())?;
+        let mut config = Config::parse(&text, &path.to_string_lossy())?;
+        config.read_secrets()?;
         let Some(file) = &config.domains.file else { return Ok(config) };
         match std::fs::read_to_string(file) {
             Ok(text) => config.with_domains(&text, &file.to_string_lossy()),
@@ -74,6 +82,12 @@ impl Config {
     pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
         let directory = Path::new(name).parent().unwrap_or(Path::new(""));
         parsed(text, name, &keys::ROOT, |root| resolve::config(root, directory, name))
+    }
+
+    /// Reads what stands in files of its own.
+    fn read_secrets(&mut self) -> Result<(), ConfigErrors> {
+        let errors = sign::read_keys(self.sites.iter_mut());
+        if errors.is_empty() { Ok(()) } else { Err(ConfigErrors::new(errors)) }
     }
 
     /// What a node does that was given no file: serves the directory `root` on 127.0.0.1:8080 from

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::raw::{Entry, Section};
 use super::resolved::{Admin, Cache, Config, Listen, Log, LogFormat, Server, Volume};
-use super::{check, domains, guard, keys, sites, tls};
+use super::{access, check, domains, guard, keys, sites, tls};
 use crate::limits;
 
 pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
@@ -40,6 +40,7 @@ pub(super) fn config(root: &Section<'_>, directory: &Path, name: &str) -> Config
         cache: cache(&root.section("cache", &keys::CACHE), directory),
         guard: guard::guard(&root.section("guard", &keys::GUARD), directory, &listen, &admin),
         log: log(&root.section("log", &keys::LOG), directory),
+        geo: geo(root, directory),
         domains,
         sites,
         admin,
@@ -71,7 +72,15 @@ fn server(section: &Section<'_>) -> Server {
             .entry("drain_timeout")
             .and_then(|entry| entry.duration_ms(0..=DAY_MS))
             .unwrap_or(DRAIN_TIMEOUT_MS),
+        trusted_proxies: section.entry("trusted_proxies").map(access::prefixes).unwrap_or_default(),
     }
+}
+
+/// `[geo]`: the file that knows countries.
+fn geo(root: &Section<'_>, directory: &Path) -> Option<PathBuf> {
+    root.entry("geo")?;
+    let section = root.section("geo", &keys::GEO);
+    path(section.required("file", "name the MMDB file, as file = \"country.mmdb\"")?, directory)
 }
 
 fn listen(root: &Section<'_>) -> Vec<Listen> {

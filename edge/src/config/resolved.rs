@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::access::{Access, Prefix};
 use super::domains::Domains;
 use super::error::Place;
 use super::key::KeyRules;
 use super::resolved_guard::Guard;
 use super::rules::{Rule, StatusTtl};
+use super::sign::Sign;
 
 use crate::limits;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub guard: Guard,
     /// Access and error log.
     pub log: Log,
+    /// MMDB file that knows the countries of addresses.
+    pub geo: Option<PathBuf>,
     /// Domains that come and go while the node runs.
     pub domains: Domains,
     /// Every site, those of the domains file last.
@@ -54,6 +58,8 @@ pub struct Server {
     pub send_timeout_ms: u64,
     /// Time `SIGTERM` leaves to running downloads, ms.
     pub drain_timeout_ms: u64,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Prefix>,
 }
 
 /// `[[listen]]`
@@ -187,6 +193,10 @@ pub struct Site {
     pub rules: Vec<Rule>,
     /// What is passed on to its origins.
     pub pass: Pass,
+    /// Which links are good; `None`: all.
+    pub sign: Option<Sign>,
+    /// Who is let in; `None`: everybody.
+    pub access: Option<Access>,
 }
 
 /// Keys of a site about requests that are passed on.

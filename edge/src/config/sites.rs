@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::access::access;
 use super::error::Place;
 use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
 use super::resolved::{
-    Finish, Listen, Origin, OriginAddress, Pass, Preset, Protection, Site, Stated,
+    Config, Finish, Listen, Origin, OriginAddress, Pass, Preset, Protection, Site, Stated,
 };
 use super::rules::{StatusTtl, rules, status_ttl};
+use super::sign::sign;
 use super::{check, keys};
 use crate::limits;
 
@@ -27,22 +29,26 @@ pub(super) fn sites(root: &Section<'_>, directory: &Path, listen: &[Listen]) -> 
     if !may_be_empty && root.entry("site").is_none_or(|entry| entry.is_empty_array()) {
         root.missing("site", "add a [[site]] with an origin such as \"file:///srv/mirror\"");
     }
-    read(root, directory, listen, &[])
+    let node = Node { directory, listen, has_geo: root.entry("geo").is_some() };
+    read(root, &node, &[])
 }
 
-/// The sites of the domains file, beside those that are there `before`.
-pub(super) fn more(
-    root: &Section<'_>,
-    directory: &Path,
-    listen: &[Listen],
-    before: &[Site],
-) -> Vec<Site> {
-    let mut sites = read(root, directory, listen, before);
+/// What a site's keys are held against.
+struct Node<'n> {
+    directory: &'n Path,
+    listen: &'n [Listen],
+    has_geo: bool,
+}
+
+/// The sites of the domains file, beside those that `config` has.
+pub(super) fn more(root: &Section<'_>, directory: &Path, config: &Config) -> Vec<Site> {
+    let node = Node { directory, listen: &config.listen, has_geo: config.geo.is_some() };
+    let mut sites = read(root, &node, &config.sites);
     sites.iter_mut().for_each(|site| site.is_managed = true);
     sites
 }
 
-fn read(root: &Section<'_>, directory: &Path, listen: &[Listen], before: &[Site]) -> Vec<Site> {
+fn read(root: &Section<'_>, node: &Node<'_>, before: &[Site]) -> Vec<Site> {
     let sections = root.sections("site", &keys::SITE);
     if let (Some(entry), true) = (root.entry("site"), sections.len() > limits::SITES_MAX) {
         entry.refuse(format!("more than {} sites; use another node", limits::SITES_MAX));
@@ -53,7 +59,7 @@ fn read(root: &Section<'_>, directory: &Path, listen: &[Listen], before: &[Site]
         site.hosts.clone().into_iter().map(move |host| (host, place.clone()))
     };
     let mut taken: HashMap<String, Place> = before.iter().flat_map(hosts_of).collect();
-    let site = |section| site(section, directory, listen, &mut taken);
+    let site = |section| site(section, node, &mut taken);
     let sites: Vec<Site> = sections.iter().filter_map(site).collect();
     refuse_unshared(&sections, before.iter().chain(&sites));
     sites
@@ -108,13 +114,14 @@ pub(super) fn directory_site(root: &Path) -> Site {
         stated: Stated { place: Place { file: "no file".into(), line: 0 }, keys: Vec::new() },
         rules: Vec::new(),
         pass: Pass::default(),
+        sign: None,
+        access: None,
     }
 }
 
 fn site(
     section: &Section<'_>,
-    directory: &Path,
-    listen: &[Listen],
+    node: &Node<'_>,
     taken: &mut HashMap<String, Place>,
 ) -> Option<Site> {
     let presets = [
@@ -134,7 +141,7 @@ fn site(
     let x_cache = section.entry("x_cache").and_then(|entry| entry.flag());
     let finish = section.entry("finish").and_then(finish);
     let index = index(section);
-    let origin = origin(section, directory, &hosts, listen);
+    let origin = origin(section, node.directory, &hosts, node.listen);
     let status_ttl = section.entry("status_ttl").map(status_ttl).unwrap_or_default();
     let key = key(section, matches!(origin, Some(Origin::Http { host: None, .. })));
     let rules = rules(section);
@@ -154,6 +161,8 @@ fn site(
         stated: section.stated(),
         rules,
         pass: pass(section),
+        sign: sign(section, node.directory),
+        access: access(section, node.has_geo),
     })
 }
 

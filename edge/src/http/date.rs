@@ -104,6 +104,12 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
+/// Days from 1970-01-01 to a date of the civil calendar; `None`: there is no such date.
+pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let exists = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    exists.then(|| days_since_1970(year, month, day))
+}
+
 /// Days of the civil calendar, counted in eras of 400 years that begin in March.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };

@@ -177,6 +177,15 @@ impl<'b> RequestHead<'b> {
         self.authority.or(self.host)
     }
 
+    /// The same request for another target (path and query, as they are sent).
+    pub fn retargeted(self, target: &'b str) -> RequestHead<'b> {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        RequestHead { path, query, target, ..self }
+    }
+
     /// Fields in the order they were sent; values without the white space around them.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + Clone {
         self.fields[..self.fields_len].iter().map(|field| (field.name, field.value))

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use crate::metrics::Outcome;
 
 pub use access::{AccessLog, AccessSink};
+pub use time::Civil;
 
 /// What is known of one answered request.
 #[derive(Clone, Copy, Debug)]

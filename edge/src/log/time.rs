@@ -2,7 +2,8 @@
 
 /// Days and months begin at 1, hours at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Civil {
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Civil {
     pub year: u64,
     pub month: u64,
     pub day: u64,
@@ -15,7 +16,7 @@ pub(super) struct Civil {
 impl Civil {
     /// The calendar date of an instant (Hinnant, "chrono-compatible low-level date algorithms":
     /// years begin in March, so that the leap day is their last).
-    pub(super) fn from_unix_ms(unix_ms: u64) -> Civil {
+    pub fn from_unix_ms(unix_ms: u64) -> Civil {
         let seconds = unix_ms / 1000;
         let days = seconds / 86_400 + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -2,7 +2,7 @@
 
 use super::WorkerMetrics;
 use super::prometheus::{Family, Kind, counter, gauge};
-use super::{Counter, LocalCounter, Metrics, Outcome, SiteFill, SiteMetrics, SiteShard};
+use super::{Counter, Denial, LocalCounter, Metrics, Outcome, SiteFill, SiteMetrics, SiteShard};
 
 type WorkerField = (&'static str, &'static str, fn(&WorkerMetrics) -> &LocalCounter);
 type FillField = (&'static str, &'static str, fn(&SiteFill) -> &Counter);
@@ -116,6 +116,17 @@ pub fn site_families(out: &mut String, sites: &[(&str, &SiteMetrics)]) {
             family.sample(&[("site", site), ("class", label)], sum);
         }
     }
+    let help = "Requests that a site's own rules turned away, by reason.";
+    let mut family = Family::begin(out, "edge_site_denied_total", Kind::Counter, help);
+    for (site, metrics) in sites {
+        for denial in Denial::ALL {
+            let count = metrics.denied[denial as usize].value();
+            // Most sites deny nothing: what never happened is left out.
+            if count > 0 {
+                family.sample(&[("site", site), ("reason", denial.as_str())], count);
+            }
+        }
+    }
     for (name, help, field) in FILL_FIELDS {
         let mut family = Family::begin(out, name, Kind::Counter, help);
         for (site, metrics) in sites {
@@ -156,12 +167,14 @@ mod tests {
         one.shard(1).requests[Outcome::Hit as usize].add(2);
         two.shard(1).statuses[4].add(7);
         two.fill.origin_bytes.add(9);
+        two.denied[Denial::Referer as usize].add(3);
         let mut out = String::new();
         site_families(&mut out, &[("a.example", &one), ("*", &two)]);
         for line in [
             "edge_site_requests_total{site=\"a.example\",outcome=\"hit\"} 3",
             "edge_site_responses_total{site=\"*\",class=\"4xx\"} 7",
             "edge_origin_bytes_total{site=\"*\"} 9",
+            "edge_site_denied_total{site=\"*\",reason=\"referer\"} 3",
         ] {
             assert!(out.lines().any(|have| have == line), "{line} is not in {out}");
         }
@@ -171,6 +184,6 @@ mod tests {
             .filter_map(|line| line.split('{').next())
             .collect();
         families.dedup();
-        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 1 + FILL_FIELDS.len() + 1);
+        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 2 + FILL_FIELDS.len() + 1);
     }
 }

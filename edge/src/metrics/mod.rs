@@ -1,6 +1,7 @@
 //! Counters: written by one thread each where it matters, summed when somebody asks.
 #![forbid(unsafe_code)]
 
+mod denial;
 mod families;
 pub mod prometheus;
 
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crossbeam::utils::CachePadded;
 
+pub use denial::Denial;
 pub use families::{site_families, worker_families};
 
 /// A number that only grows; any thread may add to it.
@@ -198,6 +200,8 @@ pub struct SiteMetrics {
     shards: Box<[CachePadded<SiteShard>]>,
     /// The fill plane's share.
     pub fill: SiteFill,
+    /// Requests turned away, by [`Denial`].
+    pub denied: [Counter; Denial::ALL.len()],
 }
 
 impl SiteMetrics {
@@ -206,6 +210,7 @@ impl SiteMetrics {
         SiteMetrics {
             shards: (0..workers).map(|_| Default::default()).collect(),
             fill: SiteFill::default(),
+            denied: Default::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::node::Node;
 use crate::admin::Refusal;
 use crate::config::{Config, DomainError, Origin, Site};
+use crate::site::Geo;
 
 impl Node {
     /// Adds a domain: kept on the disk, and answered for, before this returns.
@@ -60,13 +61,15 @@ impl Node {
         };
         let (new, text) = change(&old, &text).map_err(refusal)?;
         replace(file, &text).map_err(failed)?;
-        self.install(new);
+        // Domains change, the file of countries does not.
+        let geo = self.sites.load().geo().cloned();
+        self.install(new, geo);
         Ok(())
     }
 
     /// Makes `new` the configuration, and its sites those that requests are answered for.
-    pub(super) fn install(&self, new: Config) {
-        self.install_sites(&new);
+    pub(super) fn install(&self, new: Config, geo: Option<Arc<Geo>>) {
+        self.install_sites(&new, geo);
         self.config.store(Arc::new(new));
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::domains::origin_urls;
+use super::explain_access;
 use super::node::Node;
 use crate::admin::Refusal;
 use crate::cache::policy::Policy;
@@ -19,11 +20,11 @@ use crate::site::Site;
 
 /// What is said, one fact each.
 #[derive(Default)]
-struct Lines(Vec<Value>);
+pub(super) struct Lines(Vec<Value>);
 
 impl Lines {
     /// `from`: what the fact rests on; a place in a file, a section of an RFC, a preset.
-    fn say(&mut self, topic: &str, text: impl Into<String>, from: impl Into<String>) {
+    pub(super) fn say(&mut self, topic: &str, text: impl Into<String>, from: impl Into<String>) {
         let (text, from) = (text.into(), from.into());
         self.0.push(json!({ "topic": topic, "text": text, "from": from }));
     }
@@ -48,6 +49,14 @@ impl Node {
             return Ok(json!({ "outcome": "unknown_host", "lines": lines.0 }));
         };
         site_lines(&mut lines, site, &host);
+        let mut kept = String::new();
+        let asked = (&**sites, &head, question);
+        if let Err(denial) = explain_access::lines(&mut lines, site, asked, &mut kept) {
+            let (status, reason) = (denial.status(), denial.as_str());
+            lines.say("outcome", format!("{status} {reason}"), "");
+            return Ok(json!({ "site": site.config.name, "outcome": "denied", "lines": lines.0 }));
+        }
+        let head = if kept.is_empty() { head } else { head.retargeted(&kept) };
         let rule = site.rule(head.target);
         rule_lines(&mut lines, rule);
         let found_by = key::key(self.cache.seed(), site, &host, &head);

@@ -7,6 +7,7 @@ mod accounts;
 mod certificates;
 mod domains;
 mod explain;
+mod explain_access;
 mod node;
 mod planes;
 mod prefetch;
@@ -56,6 +57,9 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] crate::cache::StoreError),
+    /// The file of countries cannot be used.
+    #[error(transparent)]
+    Geo(#[from] crate::site::GeoError),
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),

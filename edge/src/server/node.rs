@@ -22,7 +22,7 @@ use crate::limits;
 use crate::log::AccessLog;
 use crate::metrics::Metrics;
 use crate::session::Timeouts;
-use crate::site::Sites;
+use crate::site::{Geo, GeoError, Sites};
 use crate::worker::{Phase, Shared};
 
 /// See the module.
@@ -65,7 +65,8 @@ impl Node {
         let (guard, notes) = Guard::start(&config.guard.serving(Vec::as_slice(&addresses)));
         report(&notes);
         let sites = Sites::new(&config.sites, config.server.workers, None)
-            .with_unknown(&config.domains.unknown);
+            .with_unknown(&config.domains.unknown)
+            .with_addresses(&config.server.trusted_proxies, geo(&config)?);
         let sites = Arc::new(ArcSwap::from_pointee(sites));
         let tls = certificates::acceptor(&config, None)?;
         let mailboxes = planes::mailboxes(config.server.fill_threads)?;
@@ -143,11 +144,14 @@ impl Node {
         self.fills.stop();
     }
 
-    /// Makes the sites of `new` those that requests are answered for; counters go on.
-    pub(super) fn install_sites(&self, new: &Config) {
+    /// Makes the sites of `new` those that requests are answered for; counters go on. Countries are those
+    /// of `geo`.
+    pub(super) fn install_sites(&self, new: &Config, geo: Option<Arc<Geo>>) {
         let workers = self.metrics.workers.len();
-        let sites = Sites::new(&new.sites, workers, Some(&self.sites.load()));
-        self.sites.store(Arc::new(sites.with_unknown(&new.domains.unknown)));
+        let sites = Sites::new(&new.sites, workers, Some(&self.sites.load()))
+            .with_unknown(&new.domains.unknown)
+            .with_addresses(&new.server.trusted_proxies, geo);
+        self.sites.store(Arc::new(sites));
     }
 
     pub(super) fn lock_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
@@ -157,6 +161,11 @@ impl Node {
     fn workers(&self) -> std::sync::MutexGuard<'_, Workers> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The file that knows countries, read anew.
+pub(super) fn geo(config: &Config) -> Result<Option<Arc<Geo>>, GeoError> {
+    config.geo.as_deref().map(|path| Geo::open(path).map(Arc::new)).transpose()
 }
 
 /// The time-outs of connections.

@@ -166,7 +166,7 @@ impl Prefetches {
         let bell = Arc::new(Bell::default());
         let notify: Arc<dyn Notify> = bell.clone();
         let mut session =
-            Session::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), TIMEOUTS, Now::read());
+            Session::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), TIMEOUTS, Now::read()).own();
         session.handle_bytes(&job.request, Now::read());
         let mut is_head_seen = false;
         loop {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::certificates;
-use super::node::{Node, report, timeouts};
+use super::node::{Node, geo, report, timeouts};
 use crate::config::Config;
 
 impl Node {
@@ -19,6 +19,7 @@ impl Node {
         let new = Config::load(source).map_err(|errors| errors.to_string())?;
         let tls = certificates::acceptor(&new, self.shared.tls.load().as_deref())
             .map_err(|error| error.to_string())?;
+        let geo = geo(&new).map_err(|error| error.to_string())?;
         // A listener stays open until a restart: it never goes on in plain text.
         if let Some(tls) = tls {
             self.shared.tls.store(Some(Arc::new(tls)));
@@ -31,7 +32,7 @@ impl Node {
         for (key, why) in waiting(&self.begun, &new) {
             done.push_str(&format!("\n{key} waits for a restart: {why}"));
         }
-        self.install(new);
+        self.install(new, geo);
         Ok(done)
     }
 

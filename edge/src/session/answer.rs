@@ -98,8 +98,11 @@ pub(super) fn error(
     if matches!(status, 405 | 501) {
         head.field("Allow", allow(exchange.site.as_deref()).as_bytes());
     }
-    if status == 503 {
+    if matches!(status, 429 | 503) {
         head.field("Retry-After", b"1");
+    }
+    if exchange.is_denied {
+        head.field("Edge-Reason", reason.as_bytes());
     }
     finish(head, exchange, Framing::Length, Some(body.len() as u64), context);
     if !exchange.is_bodiless() {

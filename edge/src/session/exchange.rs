@@ -1,6 +1,6 @@
 //! What is remembered of one request and its answer, until the log line is written.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::clock::Now;
@@ -53,6 +53,10 @@ pub(super) struct Exchange {
     pub(super) forward: &'static str,
     /// Why it ended otherwise than well; `-` when it did not.
     pub(super) reason: &'static str,
+    /// Where the request comes from, if it is not the peer.
+    pub(super) client: Option<IpAddr>,
+    /// Whether the site's own rules turned it away.
+    pub(super) is_denied: bool,
     /// Whether the object changed at its origin before any of it was sent, and was looked up again.
     pub(super) reopened: bool,
     /// Whether anything of the answer has left.
@@ -84,6 +88,8 @@ impl Default for Exchange {
             outcome: Outcome::Local,
             forward: "uri-miss",
             reason: "-",
+            client: None,
+            is_denied: false,
             reopened: false,
             answered: false,
             takes_trailers: false,

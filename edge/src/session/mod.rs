@@ -19,23 +19,24 @@ mod exchange;
 pub mod key;
 mod multipart;
 mod pass;
+mod refusal;
 mod request;
 mod step;
 #[cfg(test)]
 mod tests;
 mod timeout;
 mod upload;
+mod vet;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use demand::{Demand, Want};
+pub use vet::asker;
 
 use crate::abuse::{Desk, Tally};
 use crate::cache::{Cache, FillError, Span, Ticket, Upload};
 use crate::clock::Now;
-use crate::config::LimitOn;
-use crate::http::request::RequestError;
 use crate::limits;
 use crate::log::AccessRecord;
 use crate::mailbox::{Notify, Token};
@@ -122,6 +123,10 @@ pub struct Session {
     head_len: usize,
     eof: bool,
     exchange: Exchange,
+    /// The current request's target as it goes on, where that is not the one that came.
+    kept: String,
+    /// The node asks itself: nobody has to be let in.
+    is_own: bool,
     out: Outgoing,
     /// The last demand was made aside: nobody waits for it.
     aside: bool,
@@ -152,6 +157,8 @@ impl Session {
             head_len: 0,
             eof: false,
             exchange: Exchange::default(),
+            kept: String::new(),
+            is_own: false,
             out: Outgoing::new(),
             aside: false,
             upload: None,
@@ -211,7 +218,7 @@ impl Session {
 
     /// The finished exchange, for the log.
     pub fn record(&self, now: Now) -> AccessRecord<'_> {
-        self.exchange.record(&self.input, self.client, self.requests, now)
+        self.exchange.record(&self.input, self.client(), self.requests, now)
     }
 
     /// Outcome and status of the finished exchange, for metrics.
@@ -373,6 +380,7 @@ impl Session {
         self.input.drain(..self.head_len.min(self.input.len()));
         self.head_len = 0;
         self.exchange = Exchange::default();
+        self.kept.clear();
         if keep && self.requests < limits::REQUESTS_PER_CONN_MAX {
             self.step = Step::Head;
             self.deadline_ms = context.now.mono_ms + self.timeouts.idle_ms;
@@ -395,43 +403,6 @@ impl Session {
     /// The turn ends: no region stays pinned for a client that does not read.
     pub fn end_turn(&mut self) {
         self.out.unpin();
-    }
-
-    /// Answers a request that cannot be read any further, and closes after it.
-    fn refuse(&mut self, status: u16, reason: &'static str, context: &Context<'_>) {
-        self.exchange.keep_alive = false;
-        self.answer_error(status, reason, context);
-    }
-
-    /// Gives up a request whose body cannot be read on.
-    fn refuse_body(&mut self, context: &Context<'_>) {
-        if let Step::Opening(ticket) = &self.step {
-            ticket.abandon();
-            self.refuse(400, "request_body", context);
-            self.drop_upload();
-        } else {
-            self.break_off(CUT);
-        }
-    }
-
-    fn refuse_head(&mut self, error: &RequestError, context: &Context<'_>) {
-        self.tally.note(LimitOn::Malformed, 1, context.now);
-        self.refuse(error.status(), error.as_str(), context);
-    }
-
-    fn answer_error(&mut self, status: u16, reason: &'static str, context: &Context<'_>) {
-        answer::error(&mut self.exchange, &mut self.out, status, reason, context);
-        self.start_answering(context);
-    }
-
-    /// An error answer while nothing was sent, a cut afterwards: never a padded body.
-    fn fail(&mut self, error: FillError, context: &Context<'_>) {
-        self.exchange.keep_alive &= !self.is_uploading();
-        if self.exchange.answered || !self.out.is_untouched() {
-            return self.break_off(CUT);
-        }
-        answer::failure(&mut self.exchange, &mut self.out, error, context);
-        self.start_answering(context);
     }
 
     /// Whether the client knows nothing yet of an object that changed under its answer.

@@ -79,7 +79,7 @@ impl Session {
         }
         self.exchange.keep_alive = keeps_alive;
         self.exchange.outcome = Outcome::Bypass;
-        let request = Passing::new(head, (self.client, self.scheme), site.config.pass.upgrade);
+        let request = Passing::new(head, (self.client(), self.scheme), site.config.pass.upgrade);
         let pipe = |held| Upload::new(context.notify.clone(), context.token, held);
         let body = pipe(request.expects_continue);
         let tunnel = request.upgrade.is_some().then(|| pipe(false));

@@ -36,21 +36,23 @@ impl Session {
             return Some(Action::Read);
         }
         let input = std::mem::take(&mut self.input);
-        let parsed = request::parse(&input);
-        let action = match &parsed {
+        let mut refused = None;
+        let action = match request::parse(&input) {
             Ok(Parsed::Head(head)) => {
                 self.head_len = head.len;
-                self.exchange.begin(&input, head);
-                self.take_request(head, context)
+                self.exchange.begin(&input, &head);
+                self.meet(head, context)
             }
             Ok(Parsed::Partial) if self.eof => {
                 self.step = Step::Closed;
                 None
             }
             Ok(Parsed::Partial) => Some(Action::Read),
-            Err(_) => None,
+            Err(error) => {
+                refused = Some(error);
+                None
+            }
         };
-        let refused = parsed.err();
         self.input = input;
         if let Some(error) = refused {
             self.refuse_head(&error, context);
@@ -132,20 +134,13 @@ impl Session {
         demand.expect("a head that was read is there until its answer has ended")
     }
 
-    fn take_request(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
-        if head.method == Method::Options && head.target == "*" {
-            return self.drain_then_answer(head, context);
-        }
-        let mut name = [0; 256];
-        let host = lower_case(host_of(head), &mut name).unwrap_or_default();
-        let Some(site) = context.sites.find(host) else {
-            if context.sites.closes_unknown() {
-                self.break_off(UNKNOWN_HOST);
-                return None;
-            }
-            return self.turn_down(421, UNKNOWN_HOST, head, context);
-        };
-        self.exchange.site = Some(site.clone());
+    /// Goes on with a request that was let in.
+    pub(super) fn take_request(
+        &mut self,
+        head: &RequestHead<'_>,
+        (site, host): (&Site, &str),
+        context: &Context<'_>,
+    ) -> Option<Action> {
         let is_read = matches!(head.method, Method::Get | Method::Head);
         if is_read
             && matches!(head.body, BodyLength::Length(length) if length > limits::DRAIN_BODY_MAX_BYTES)
@@ -167,21 +162,8 @@ impl Session {
         }
     }
 
-    /// An error answer; a body that nobody reads ends the connection with it.
-    fn turn_down(
-        &mut self,
-        status: u16,
-        reason: &'static str,
-        head: &RequestHead<'_>,
-        context: &Context<'_>,
-    ) -> Option<Action> {
-        self.exchange.keep_alive &= head.body == BodyLength::Empty;
-        self.answer_error(status, reason, context);
-        None
-    }
-
     /// Goes on once the body, which nobody wants, is gone.
-    fn drain_then_answer(
+    pub(super) fn drain_then_answer(
         &mut self,
         head: &RequestHead<'_>,
         context: &Context<'_>,
@@ -292,19 +274,20 @@ impl Session {
         &mut self,
         then: impl FnOnce(&mut Session, &RequestHead<'_>) -> Option<Action>,
     ) -> Option<Action> {
-        let input = std::mem::take(&mut self.input);
+        let (input, kept) = (std::mem::take(&mut self.input), std::mem::take(&mut self.kept));
         let action = match request::parse(&input[..self.head_len]) {
-            Ok(Parsed::Head(head)) => then(self, &head),
+            Ok(Parsed::Head(head)) if kept.is_empty() => then(self, &head),
+            Ok(Parsed::Head(head)) => then(self, &head.retargeted(&kept)),
             // It parsed when it came; the bytes have not changed.
             _ => None,
         };
-        self.input = input;
+        (self.input, self.kept) = (input, kept);
         action
     }
 }
 
 /// The name the client asked for: an absolute target beats `Host` (RFC 9112 §3.2.2).
-fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
+pub(super) fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
     let authority = head.authority.map(|authority| match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
@@ -312,7 +295,7 @@ fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
     authority.or(head.host).unwrap_or_default()
 }
 
-fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
+pub(super) fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
     let name = name.get_mut(..host.len())?;
     name.copy_from_slice(host.as_bytes());
     name.make_ascii_lowercase();

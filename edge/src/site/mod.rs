@@ -1,16 +1,24 @@
 //! Which site a request is for.
 #![forbid(unsafe_code)]
 
+mod access;
+mod geo;
 mod names;
+mod networks;
 mod rules;
+pub mod sign;
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config;
 use crate::limits::HOST_MAX_BYTES;
 use crate::metrics::SiteMetrics;
+pub use access::{Access, Asker};
+pub use geo::{Geo, GeoError};
 use names::Names;
+pub use networks::Networks;
 pub use rules::Rules;
 
 /// A site as it runs: its configuration and its counters.
@@ -22,6 +30,8 @@ pub struct Site {
     pub config: config::Site,
     /// Its cache rules, compiled.
     pub rules: Rules,
+    /// Who is let in; `None`: everybody.
+    pub access: Option<Access>,
     /// Counters; kept across reloads for a site of the same name.
     pub metrics: Arc<SiteMetrics>,
 }
@@ -29,7 +39,8 @@ pub struct Site {
 impl Site {
     /// Compiles a site's configuration.
     pub fn new(id: usize, config: config::Site, metrics: Arc<SiteMetrics>) -> Site {
-        Site { id, rules: Rules::new(&config.rules), config, metrics }
+        let access = config.access.as_ref().map(Access::new);
+        Site { id, rules: Rules::new(&config.rules), access, config, metrics }
     }
 
     /// Name of the space its keys are in: its own, or that of the site whose objects it shares.
@@ -51,6 +62,8 @@ pub struct Sites {
     suffix: Names,
     any: Option<usize>,
     closes_unknown: bool,
+    proxies: Networks<()>,
+    geo: Option<Arc<Geo>>,
 }
 
 impl Sites {
@@ -89,6 +102,42 @@ impl Sites {
         self
     }
 
+    /// Whose word about where a request comes from is believed, and who knows countries.
+    pub fn with_addresses(mut self, proxies: &[config::Prefix], geo: Option<Arc<Geo>>) -> Sites {
+        self.proxies = Networks::new(proxies.iter().map(|prefix| (*prefix, ())));
+        self.geo = geo;
+        self
+    }
+
+    /// Who knows countries.
+    pub fn geo(&self) -> Option<&Arc<Geo>> {
+        self.geo.as_ref()
+    }
+
+    /// Where a request comes from that `peer` sent with these `X-Forwarded-For` fields: the last hop that
+    /// no trusted proxy is. What stands before it anybody may have written.
+    pub fn client<'f>(
+        &self,
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'f [u8]>,
+    ) -> IpAddr {
+        let mut client = peer;
+        let hops = forwarded.rev().flat_map(|field| field.rsplit(|byte| *byte == b','));
+        for hop in hops {
+            if self.proxies.find(client).is_none() {
+                break;
+            }
+            let Some(address) = hop_address(hop) else { break };
+            client = address;
+        }
+        client.to_canonical()
+    }
+
+    /// Whether any proxy is trusted.
+    pub fn trusts_proxies(&self) -> bool {
+        !self.proxies.is_empty()
+    }
+
     /// Whether who asks for a host that no site has is hung up on.
     pub fn closes_unknown(&self) -> bool {
         self.closes_unknown
@@ -115,5 +164,42 @@ impl Sites {
     /// Every site, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
         self.all.iter()
+    }
+}
+
+/// An address as proxies write it: with or without a port, IPv6 with or without brackets.
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|addr| addr.ip());
+    bare.parse().ok().or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_the_last_hop_that_is_not_trusted() {
+        let prefix = |text: &str, bits| config::Prefix { network: text.parse().unwrap(), bits };
+        let trusted = [prefix("10.0.0.0", 8), prefix("2001:db8::", 32)];
+        let sites = Sites::default().with_addresses(&trusted, None);
+        for (peer, fields, expected) in [
+            ("192.0.2.1", &["198.51.100.1"][..], "192.0.2.1"),
+            ("10.0.0.1", &[][..], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"][..], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"][..], "198.51.100.1"),
+            ("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.2"][..], "198.51.100.1"),
+            ("10.0.0.1", &["203.0.113.9", "198.51.100.1 ,10.0.0.2"][..], "198.51.100.1"),
+            ("10.0.0.1", &["10.0.0.3"][..], "10.0.0.3"),
+            ("10.0.0.1", &["198.51.100.1:4711"][..], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db9::1]:80"][..], "2001:db9::1"),
+            ("2001:db8::1", &["2001:db9::1"][..], "2001:db9::1"),
+            ("10.0.0.1", &["203.0.113.9, unknown, 10.0.0.2"][..], "10.0.0.2"),
+            ("10.0.0.1", &[""][..], "10.0.0.1"),
+        ] {
+            let client = sites.client(peer.parse().unwrap(), fields.iter().map(|it| it.as_bytes()));
+            assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {fields:?}");
+        }
     }
 }
