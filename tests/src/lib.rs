@@ -13,6 +13,7 @@
 //! | `EDGE_TEST_PUT_GIB=10` | the large upload has as many GiB instead of a quarter of one |
 //! | `EDGE_TEST_CRASHES` | how often the crash story kills; default 10 |
 //! | `EDGE_TEST_SOAK_S` | seconds the soak runs; default 24 |
+//! | `EDGE_TEST_GUEST` | set by `cargo xtask vm-test`: the kernel of the guest that the test runs in |
 //! | `EDGE_TEST_KEEP=1` | directories of nodes are left behind |
 #![forbid(unsafe_code)]
 

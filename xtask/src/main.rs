@@ -20,6 +20,7 @@ mod sample;
 mod sh;
 mod test;
 mod toolchain;
+mod vm;
 
 /// Builds, runs, tests and packages edge.
 #[derive(Parser)]
@@ -61,6 +62,12 @@ enum Task {
     BenchLimit(bench::limits::Arguments),
     /// Fuzz everything that reads hostile bytes: heads, fields, bodies, configuration, volumes
     Fuzz(fuzz::Arguments),
+    /// Stories that need another kernel (kTLS, netem, an older verifier), on stock Debian ones in QEMU
+    VmTest {
+        /// Install nothing, skip when QEMU is missing
+        #[arg(long)]
+        no_install: bool,
+    },
     /// What this host can do, what it lacks, and the cure
     Doctor,
     /// Pack binary, unit file and example configuration: target/dist/edge-VERSION-ARCH-linux.tar.gz
@@ -76,6 +83,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::BenchLimit(arguments) => bench::limits::serve(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
+        Task::VmTest { no_install } => vm::command(!no_install),
         Task::Doctor => doctor::doctor(),
         Task::Dist => dist::dist(),
     };

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::ebpf::{self, Built};
 use crate::report::{Stages, Verdict, run_tests};
-use crate::{apt, build, sh};
+use crate::{apt, build, sh, vm};
 
 /// What the whole-node stories use, by package and program.
 pub const TOOLS: [(&str, &str); 11] = [
@@ -36,6 +36,11 @@ pub fn test(install: bool, filters: &[String]) -> Result<()> {
     stages.stage("test", || {
         if built { tests(filters) } else { Ok(Verdict::Skipped("no node".to_owned())) }
     });
+    if filters.is_empty() {
+        stages.stage("vm-test", || {
+            if built { vm::stage(install) } else { Ok(Verdict::Skipped("no node".to_owned())) }
+        });
+    }
     stages.finish()
 }
 
