@@ -91,6 +91,14 @@ pub const EXPLAINED_SLICES_MAX: u32 = 65_536;
 pub const SITES_MAX: usize = 100_000;
 /// Cache rules one site may have.
 pub const RULES_MAX: usize = 1_024;
+/// Bytes of fields that one table of header rules may add.
+pub const HEADER_RULES_MAX_BYTES: usize = 8 * 1024;
+/// Redirects, and rewrites, one site may have.
+pub const REDIRECTS_MAX: usize = 4_096;
+/// Memory the program of one of their regular expressions may take, bytes.
+pub const REDIRECT_REGEX_MAX_BYTES: usize = 256 * 1024;
+/// Redirects of a site that follow one another at most; with more they go in a circle.
+pub const REDIRECT_HOPS_MAX: usize = 10;
 /// Arguments a cache key may keep.
 pub const KEY_ARGUMENTS_MAX: usize = 10;
 /// Arguments a cache key may ignore.

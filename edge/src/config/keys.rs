@@ -115,6 +115,11 @@ pub(super) static SITE: Table = Table {
         "x_cache",
         "status_ttl",
         "rule",
+        "headers",
+        "request_headers",
+        "cors",
+        "redirect",
+        "rewrite",
         "key",
         "sign",
         "access",
@@ -184,12 +189,15 @@ pub(super) static RULE: Table = Table {
         "revalidate",
         "bypass",
         "status_ttl",
+        "headers",
+        "request_headers",
+        "cors",
     ],
 };
 
 /// Every table.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 18] = [
+pub(super) static ALL: &[&Table] = &[
     &ROOT,
     &SERVER,
     &LISTEN,
@@ -208,6 +216,10 @@ pub(super) static ALL: [&Table; 18] = [
     &SIGN,
     &ACCESS,
     &DOMAINS,
+    &super::content::HEADERS,
+    &super::content::CORS,
+    &super::content::REDIRECT,
+    &super::content::REWRITE,
 ];
 
 /// The word that is written most like `word`; the first of equals.

@@ -14,14 +14,17 @@
 
 mod access;
 mod check;
+mod content;
 mod countries;
 mod domains;
 mod error;
 mod guard;
+mod headers;
 mod key;
 mod keys;
 mod limits;
 mod raw;
+mod redirects;
 mod resolve;
 mod resolved;
 mod resolved_guard;
@@ -37,9 +40,12 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use access::{Access, Lists, Prefix};
+pub use content::{Content, RuleContent};
 pub use domains::{DomainError, Domains, UnknownHost};
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use headers::{Cors, HeaderRules};
 pub use key::{KeyRules, QueryRule};
+pub use redirects::{Redirect, RedirectFrom};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Listen, Log, LogFormat, Origin, OriginAddress, Pass,
     Preset, Protection, Server, Site, Stated, Tls, TlsProfile, Volume,

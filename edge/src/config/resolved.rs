@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::access::{Access, Prefix};
+use super::content::Content;
 use super::domains::Domains;
 use super::error::Place;
 use super::key::KeyRules;
@@ -197,6 +198,8 @@ pub struct Site {
     pub sign: Option<Sign>,
     /// Who is let in; `None`: everybody.
     pub access: Option<Access>,
+    /// What becomes of its content on its way.
+    pub content: Content,
 }
 
 /// Keys of a site about requests that are passed on.

@@ -1,5 +1,6 @@
 //! `[[site.rule]]` and `status_ttl`: what the operator says about storing.
 
+use super::content::{RuleContent, rule_content};
 use super::error::Place;
 use super::raw::{Entry, Section};
 use super::{keys, units};
@@ -30,6 +31,8 @@ pub struct Rule {
     pub bypass: bool,
     /// Lifetimes by status.
     pub status_ttl: StatusTtl,
+    /// What becomes of the content on its way.
+    pub content: RuleContent,
 }
 
 /// Which paths a rule is for.
@@ -87,6 +90,7 @@ fn rule(section: &Section<'_>) -> Option<Rule> {
         revalidate: flag("revalidate"),
         bypass: flag("bypass"),
         status_ttl: section.entry("status_ttl").map(status_ttl).unwrap_or_default(),
+        content: rule_content(section),
     };
     if rule.bypass && (section.entry("ttl").is_some() || rule.revalidate || rule.overrides) {
         let entry = section.entry("bypass")?;

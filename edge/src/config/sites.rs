@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::access::access;
+use super::content::{Content, content};
 use super::error::Place;
 use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
@@ -116,6 +117,7 @@ pub(super) fn directory_site(root: &Path) -> Site {
         pass: Pass::default(),
         sign: None,
         access: None,
+        content: Content::default(),
     }
 }
 
@@ -163,6 +165,7 @@ fn site(
         pass: pass(section),
         sign: sign(section, node.directory),
         access: access(section, node.has_geo),
+        content: content(section),
     })
 }
 

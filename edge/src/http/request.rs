@@ -178,12 +178,12 @@ impl<'b> RequestHead<'b> {
     }
 
     /// The same request for another target (path and query, as they are sent).
-    pub fn retargeted(self, target: &'b str) -> RequestHead<'b> {
+    pub fn retargeted<'t>(&'t self, target: &'t str) -> RequestHead<'t> {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        RequestHead { path, query, target, ..self }
+        RequestHead { path, query, target, ..*self }
     }
 
     /// Fields in the order they were sent; values without the white space around them.

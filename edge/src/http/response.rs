@@ -16,6 +16,8 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 #[derive(Debug)]
 pub struct HeadWriter<'v> {
     buffer: &'v mut Vec<u8>,
+    /// Where its fields begin.
+    fields_at: usize,
 }
 
 impl<'v> HeadWriter<'v> {
@@ -26,7 +28,8 @@ impl<'v> HeadWriter<'v> {
         buffer.push(b' ');
         buffer.extend_from_slice(reason(status).as_bytes());
         buffer.extend_from_slice(b"\r\n");
-        HeadWriter { buffer }
+        let fields_at = buffer.len();
+        HeadWriter { buffer, fields_at }
     }
 
     /// A field. CR, LF and NUL in the value become spaces: a value never ends its line.
@@ -82,6 +85,21 @@ impl<'v> HeadWriter<'v> {
     /// Whole lines made before, each with its CRLF; taken as they are.
     pub fn raw(&mut self, block: &[u8]) -> &mut Self {
         self.buffer.extend_from_slice(block);
+        self
+    }
+
+    /// Takes away the lines written so far, status line apart, for which `goes`.
+    pub fn drop_lines(&mut self, goes: impl Fn(&[u8]) -> bool) -> &mut Self {
+        let (mut to, mut from) = (self.fields_at, self.fields_at);
+        while let Some(len) = memchr::memchr(b'\n', &self.buffer[from..]) {
+            let end = from + len + 1;
+            if !goes(&self.buffer[from..end]) {
+                self.buffer.copy_within(from..end, to);
+                to += end - from;
+            }
+            from = end;
+        }
+        self.buffer.truncate(to);
         self
     }
 
@@ -249,6 +267,16 @@ mod tests {
             head.field("Location", b"/a\r\nSet-Cookie: b\0");
         });
         assert_eq!(head, "Location: /a  Set-Cookie: b \r\n");
+    }
+
+    #[test]
+    fn lines_go_but_the_status_stays() {
+        let head = written(|head| {
+            head.raw(b"A: 1\r\nB: 2\r\na: 3\r\nAb: 4\r\n");
+            head.drop_lines(|line| crate::http::lines::is_field(line, "a"));
+            head.field("C", b"5");
+        });
+        assert_eq!(head, "B: 2\r\nAb: 4\r\nC: 5\r\n");
     }
 
     #[test]

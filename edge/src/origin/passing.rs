@@ -60,6 +60,12 @@ impl Passing {
         }
     }
 
+    /// The same with its end-to-end fields as `edit` leaves them.
+    pub fn edited(mut self, edit: impl FnOnce(Box<[u8]>) -> Box<[u8]>) -> Passing {
+        self.fields = edit(self.fields);
+        self
+    }
+
     /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).
     pub fn is_safe(&self) -> bool {
         matches!(&*self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE")

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::content_lines;
 use super::domains::origin_urls;
 use super::explain_access;
 use super::node::Node;
@@ -57,8 +58,20 @@ impl Node {
             return Ok(json!({ "site": site.config.name, "outcome": "denied", "lines": lines.0 }));
         }
         let head = if kept.is_empty() { head } else { head.retargeted(&kept) };
+        let target = match content_lines::target_lines(&mut lines, site, &host, &head) {
+            Ok(target) => target,
+            Err(outcome) => {
+                lines.say("outcome", outcome, "");
+                let name = &site.config.name;
+                return Ok(json!({ "site": name, "outcome": outcome, "lines": lines.0 }));
+            }
+        };
+        let head = target
+            .as_deref()
+            .map_or_else(|| head.retargeted(head.target), |target| head.retargeted(target));
         let rule = site.rule(head.target);
         rule_lines(&mut lines, rule);
+        content_lines::field_lines(&mut lines, site, &head);
         let found_by = key::key(self.cache.seed(), site, &host, &head);
         key_lines(&mut lines, site, (&host, &head), &format!("{found_by:?}"));
         let in_memory = self.cache.lookup_for(found_by, head.headers());
@@ -160,7 +173,7 @@ fn request(question: &Value) -> Result<String, String> {
 }
 
 /// Where a value comes from: the file, the preset, or everybody's default.
-fn source(site: &SiteConfig, key: &str) -> String {
+pub(super) fn source(site: &SiteConfig, key: &str) -> String {
     let by_preset = ["default_ttl", "finish"].contains(&key);
     match site.stated.place_of(key) {
         Some(place) => place.to_string(),

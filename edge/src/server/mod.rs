@@ -5,6 +5,7 @@
 
 mod accounts;
 mod certificates;
+mod content_lines;
 mod domains;
 mod explain;
 mod explain_access;

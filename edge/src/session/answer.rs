@@ -154,6 +154,33 @@ pub(super) fn options(exchange: &mut Exchange, out: &mut Outgoing, context: &Con
     finish(head, exchange, Framing::Length, None, context);
 }
 
+/// Sends the client elsewhere: status and place.
+pub(super) fn redirect(
+    exchange: &mut Exchange,
+    out: &mut Outgoing,
+    (status, to): (u16, &str),
+    context: &Context<'_>,
+) {
+    exchange.status = status;
+    exchange.outcome = Outcome::Local;
+    let body = format!("{status} {}\n{to}\n", response::reason(status));
+    let mut head = HeadWriter::new(&mut out.text, status);
+    head.field("Location", to.as_bytes());
+    head.field("Content-Type", b"text/plain; charset=utf-8");
+    finish(head, exchange, Framing::Length, Some(body.len() as u64), context);
+    if !exchange.is_bodiless() {
+        out.begin_literal(Bytes::from(body));
+    }
+}
+
+/// Answers a browser that asks what its page may ask.
+pub(super) fn preflight(exchange: &mut Exchange, out: &mut Outgoing, context: &Context<'_>) {
+    exchange.status = 204;
+    exchange.outcome = Outcome::Local;
+    let head = HeadWriter::new(&mut out.text, 204);
+    finish(head, exchange, Framing::Length, None, context);
+}
+
 fn validators(object: &Object) -> Validators<'_> {
     Validators {
         etag: object.meta.etag.as_deref(),
@@ -343,6 +370,10 @@ fn finish(
     len: Option<u64>,
     context: &Context<'_>,
 ) {
+    if exchange.outcome == Outcome::Local {
+        date(&mut head, context);
+    }
+    edit(&mut head, exchange);
     match (framing, len) {
         (Framing::Length, Some(len)) if exchange.status != 204 => {
             head.number("Content-Length", len);
@@ -353,9 +384,6 @@ fn finish(
         (Framing::Close, _) => exchange.keep_alive = false,
         _ => {}
     }
-    if exchange.outcome == Outcome::Local {
-        date(&mut head, context);
-    }
     if !exchange.keep_alive || context.draining {
         exchange.keep_alive = false;
         head.field("Connection", b"close");
@@ -363,6 +391,26 @@ fn finish(
         head.field("Connection", b"keep-alive");
     }
     head.finish();
+}
+
+/// The operator's header rules: the site's, then those of the rule for the path, then CORS. What frames
+/// the message is written after them.
+fn edit(head: &mut HeadWriter<'_>, exchange: &Exchange) {
+    let Some(site) = exchange.site.as_ref().filter(|site| site.steers) else { return };
+    let rule = exchange.rule.and_then(|number| site.rules.at(number));
+    let all = [Some(&site.config.content.headers), rule.map(|rule| &rule.content.headers)];
+    for rules in all.into_iter().flatten().filter(|rules| !rules.is_empty()) {
+        head.drop_lines(|line| rules.drops(line)).raw(&rules.lines);
+    }
+    if !exchange.cors.is_empty() {
+        head.drop_lines(is_cors).raw(&exchange.cors);
+    }
+}
+
+/// Whether the line is the origin's word about pages of other sites; the operator's takes its place.
+fn is_cors(line: &[u8]) -> bool {
+    let prefix = b"access-control-";
+    line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn framing(exchange: &Exchange, len: Option<u64>) -> Framing {

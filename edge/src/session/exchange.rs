@@ -59,6 +59,12 @@ pub(super) struct Exchange {
     pub(super) is_denied: bool,
     /// Whether the object changed at its origin before any of it was sent, and was looked up again.
     pub(super) reopened: bool,
+    /// The target it was led to, if it is another than the client's.
+    pub(super) target_now: Option<Box<str>>,
+    /// The rule whose header rules hold for it, where the site has such.
+    pub(super) rule: Option<usize>,
+    /// What the answer says to pages of other sites, as lines.
+    pub(super) cors: Vec<u8>,
     /// Whether anything of the answer has left.
     pub(super) answered: bool,
     /// Whether the client reads trailers.
@@ -91,6 +97,9 @@ impl Default for Exchange {
             client: None,
             is_denied: false,
             reopened: false,
+            target_now: None,
+            rule: None,
+            cors: Vec::new(),
             answered: false,
             takes_trailers: false,
             tunnel_ms: None,

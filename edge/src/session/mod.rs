@@ -21,6 +21,7 @@ mod multipart;
 mod pass;
 mod refusal;
 mod request;
+mod steer;
 mod step;
 #[cfg(test)]
 mod tests;

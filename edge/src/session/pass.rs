@@ -2,6 +2,7 @@
 
 use super::demand::{Demand, Pass, Want};
 use super::key::{key, keyed_fields};
+use super::steer;
 use super::step::Step;
 use super::upload::Uploading;
 use super::{Action, Context, Session, ticket};
@@ -80,6 +81,7 @@ impl Session {
         self.exchange.keep_alive = keeps_alive;
         self.exchange.outcome = Outcome::Bypass;
         let request = Passing::new(head, (self.client(), self.scheme), site.config.pass.upgrade);
+        let request = request.edited(|fields| steer::request_fields(&site, head.path, fields));
         let pipe = |held| Upload::new(context.notify.clone(), context.token, held);
         let body = pipe(request.expects_continue);
         let tunnel = request.upgrade.is_some().then(|| pipe(false));
@@ -89,7 +91,7 @@ impl Session {
         let demand = Demand {
             ticket: ticket(context),
             keyed: keyed_fields(&site, head),
-            fields: fields(head),
+            fields: steer::request_fields(&site, head.path, fields(head)),
             control: RequestControl::default(),
             site,
             host: host.into(),

@@ -6,6 +6,7 @@ use super::answer;
 use super::demand::{Demand, Want};
 use super::key::{key, keyed_fields, origin_target};
 use super::pass::{self, Route};
+use super::steer;
 use super::step::{Drain, Step};
 use super::{Action, Context, Session, ticket};
 use crate::abuse::Standing;
@@ -151,6 +152,19 @@ impl Session {
         if names_loop(head, context.cache.loop_id()) {
             return self.turn_down(508, "loop", head, context);
         }
+        if let Some(done) = self.steer(head, host, context) {
+            return done;
+        }
+        self.at_target(head, |session, head| session.take_route(head, (site, host), context))
+    }
+
+    /// Goes on by the way that the site has for the request.
+    fn take_route(
+        &mut self,
+        head: &RequestHead<'_>,
+        (site, host): (&Site, &str),
+        context: &Context<'_>,
+    ) -> Option<Action> {
         match pass::route(head, site) {
             Route::Pass => self.pass(head, host, context),
             Route::Store | Route::Options => self.drain_then_answer(head, context),
@@ -276,8 +290,8 @@ impl Session {
     ) -> Option<Action> {
         let (input, kept) = (std::mem::take(&mut self.input), std::mem::take(&mut self.kept));
         let action = match request::parse(&input[..self.head_len]) {
-            Ok(Parsed::Head(head)) if kept.is_empty() => then(self, &head),
-            Ok(Parsed::Head(head)) => then(self, &head.retargeted(&kept)),
+            Ok(Parsed::Head(head)) if kept.is_empty() => self.at_target(&head, then),
+            Ok(Parsed::Head(head)) => self.at_target(&head.retargeted(&kept), then),
             // It parsed when it came; the bytes have not changed.
             _ => None,
         };
@@ -310,12 +324,13 @@ fn demand_of(
     context: &Context<'_>,
 ) -> Demand {
     let target = origin_target(&site, head).into();
+    let fields = steer::request_fields(&site, head.path, fields(head));
     Demand {
         ticket: ticket(context),
         host: host.into(),
         target,
         keyed: keyed_fields(&site, head),
-        fields: fields(head),
+        fields,
         control: RequestControl::parse(head.all("cache-control"), head.all("pragma")),
         site,
         want,

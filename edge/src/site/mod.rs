@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod cors;
 mod geo;
 mod names;
 mod networks;
 mod rules;
 pub mod sign;
+pub mod targets;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +22,7 @@ pub use geo::{Geo, GeoError};
 use names::Names;
 pub use networks::Networks;
 pub use rules::Rules;
+use targets::Targets;
 
 /// A site as it runs: its configuration and its counters.
 #[derive(Debug)]
@@ -32,6 +35,12 @@ pub struct Site {
     pub rules: Rules,
     /// Who is let in; `None`: everybody.
     pub access: Option<Access>,
+    /// Targets that are elsewhere.
+    pub redirects: Targets,
+    /// Targets that are called otherwise.
+    pub rewrites: Targets,
+    /// Whether it has redirects, rewrites, header rules or CORS: others cost nothing for them.
+    pub steers: bool,
     /// Counters; kept across reloads for a site of the same name.
     pub metrics: Arc<SiteMetrics>,
 }
@@ -39,8 +48,29 @@ pub struct Site {
 impl Site {
     /// Compiles a site's configuration.
     pub fn new(id: usize, config: config::Site, metrics: Arc<SiteMetrics>) -> Site {
-        let access = config.access.as_ref().map(Access::new);
-        Site { id, rules: Rules::new(&config.rules), access, config, metrics }
+        let content = &config.content;
+        let by_rule = config.rules.iter().any(|rule| !rule.content.is_empty());
+        Site {
+            access: config.access.as_ref().map(Access::new),
+            id,
+            rules: Rules::new(&config.rules),
+            redirects: Targets::new(&content.redirects),
+            rewrites: Targets::new(&content.rewrites),
+            steers: by_rule || *content != config::Content::default(),
+            config,
+            metrics,
+        }
+    }
+
+    /// The number of the rule for `target` (path and query), for [`Rules::at`].
+    pub fn rule_number(&self, target: &str) -> Option<usize> {
+        self.rules.position(target.split_once('?').map_or(target, |(path, _)| path))
+    }
+
+    /// What it says to pages of other sites, for a path that the rule of that number is for.
+    pub fn cors(&self, rule: Option<usize>) -> Option<&config::Cors> {
+        let rule = rule.and_then(|number| self.rules.at(number));
+        rule.and_then(|rule| rule.content.cors.as_ref()).or(self.config.content.cors.as_ref())
     }
 
     /// Name of the space its keys are in: its own, or that of the site whose objects it shares.

@@ -41,10 +41,20 @@ impl Rules {
     /// The one rule that holds for `path` (as sent, without query): the heaviest, then the oldest.
     /// Allocates nothing.
     pub fn find(&self, path: &str) -> Option<&Rule> {
+        self.all.get(self.position(path)?)
+    }
+
+    /// Its number.
+    pub fn position(&self, path: &str) -> Option<usize> {
         if self.all.is_empty() {
             return None;
         }
         let (_, Reverse(number)) = self.by_directory(path).max(self.by_suffix(path))?;
+        Some(number)
+    }
+
+    /// The rule of that number.
+    pub fn at(&self, number: usize) -> Option<&Rule> {
         self.all.get(number)
     }
 

@@ -1,0 +1,3 @@
+//! What becomes of content between origin and client, as an operator configures it.
+
+mod steering;
