@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 use super::op::OpKind;
 use super::{Buffer, Event, Io, OpId, Pipe, Ring, Socket};
 use crate::sys::eventfd::EventFd;
-use crate::sys::{residency, splice};
+use crate::sys::splice;
 
 /// Longest splice asked for at once; no pipe is as large.
 const SPLICE_MAX_BYTES: usize = 1 << 30;
@@ -175,7 +175,7 @@ impl Io for Ring {
     }
 
     fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool {
-        residency::is_resident(file, offset, len)
+        self.residency.is_resident(file, offset, len)
     }
 
     fn shutdown_write(&mut self, socket: &Socket) {

@@ -15,6 +15,7 @@ use super::setup::{self, Features};
 use super::slab::{OpId, Slab};
 use super::socket::Socket;
 use super::{Event, EventKind, RingConfig, RingError};
+use crate::sys::residency::Residency;
 use crate::sys::thread;
 
 /// Ops armed at once: a receive and a wait for each of the connections a worker may hold, twice
@@ -39,6 +40,7 @@ pub struct Ring {
     // Cancels that found no room; at most one for each op.
     late_cancels: Vec<OpId>,
     pub(super) pipes: Pipes,
+    pub(super) residency: Residency,
     features: Features,
     // Closed before the buffers the kernel writes to are unmapped: fields drop in this order.
     uring: Uring,
@@ -82,6 +84,7 @@ impl Ring {
             slab: Slab::new(OPS_MAX),
             late_cancels: Vec::new(),
             pipes: Pipes::new(config.pipes_max, config.pipe_bytes),
+            residency: Residency::default(),
             features,
             uring: Uring(uring),
             buffers: Buffers::new(config)?,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::clock::Now;
-use crate::http::request::{Method, RequestHead, Version};
+use crate::http::request::{BodyLength, Method, RequestHead, Version};
 use crate::log::AccessRecord;
 use crate::metrics::Outcome;
 use crate::site::Site;
@@ -46,6 +46,8 @@ pub(super) struct Exchange {
     pub(super) version: Version,
     /// Whether the connection may carry another request after this one.
     pub(super) keep_alive: bool,
+    /// Whether the client said that it will send nothing more on the connection.
+    pub(super) is_last: bool,
     pub(super) site: Option<Arc<Site>>,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
@@ -89,6 +91,7 @@ impl Default for Exchange {
             method: Method::Get,
             version: Version::Http11,
             keep_alive: false,
+            is_last: false,
             site: None,
             status: 0,
             outcome: Outcome::Local,
@@ -124,6 +127,7 @@ impl Exchange {
         self.method = head.method;
         self.version = head.version;
         self.keep_alive = head.keep_alive;
+        self.is_last = !head.keep_alive && head.body == BodyLength::Empty;
         self.method_text = Piece::of(input, head.method_text.as_bytes());
         self.target = Piece::of(input, head.target.as_bytes());
         self.host = piece(head.authority.or(head.host).map(str::as_bytes));

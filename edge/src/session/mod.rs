@@ -368,7 +368,8 @@ impl Session {
         }
     }
 
-    /// The log line was written: on to the next request, or to the end.
+    /// The log line was written: on to the next request, or to the end. `Some`: the client is told that
+    /// nothing follows, by [`Action::ShutDown`], or, if it has nothing to say either, [`Action::Close`].
     pub fn handle_logged(&mut self, context: &Context<'_>) -> Option<Action> {
         self.drop_upload();
         self.tunnel = None;
@@ -376,6 +377,7 @@ impl Session {
         self.tally.answered(outcome, status, sent_bytes, context.now);
         let keep = self.exchange.keep_alive && !context.draining && !self.eof;
         let broken = self.was_cut() || self.exchange.status == 0;
+        let is_last = self.exchange.is_last;
         self.requests += 1;
         self.out.clear();
         self.input.drain(..self.head_len.min(self.input.len()));
@@ -391,10 +393,14 @@ impl Session {
             }
             return None;
         }
-        self.input = Vec::new();
+        let nothing_follows = std::mem::take(&mut self.input).is_empty();
         if broken || self.eof {
             self.step = Step::Closed;
             return None;
+        }
+        if is_last && nothing_follows {
+            self.step = Step::Closed;
+            return Some(Action::Close);
         }
         self.step = Step::Lingering;
         self.deadline_ms = context.now.mono_ms + LINGER_MS;

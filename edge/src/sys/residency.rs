@@ -6,9 +6,73 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Linux gives new calls one number on every architecture but alpha.
 const SYS_CACHESTAT: libc::c_long = 451;
+
+/// How long what was resident is believed to be, ms: what was just sent is the last to be evicted, and
+/// should it be gone all the same, one call waits for the disk.
+const BELIEVED_MS: u64 = 500;
+/// Places of which something is remembered, a power of two.
+const PLACES: usize = 4_096;
+/// Bytes of a file that share a place.
+const PLACE_BYTES: u64 = 1 << 20;
+
+/// Remembers for a moment what was resident, so that hot bytes are not asked for at every answer.
+#[derive(Debug)]
+pub struct Residency {
+    places: Vec<Place>,
+}
+
+/// The part of one [`PLACE_BYTES`] of a file that was resident.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// The descriptor. Another file may have its number by now: then a belief is wrong, no more.
+    file: i32,
+    start: u64,
+    end: u64,
+    until_ms: u64,
+}
+
+impl Default for Residency {
+    fn default() -> Residency {
+        Residency { places: vec![Place::default(); PLACES] }
+    }
+}
+
+impl Residency {
+    /// As [`is_resident`], or so it was a moment ago.
+    pub fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool {
+        self.is_resident_at(now_ms(), file, offset, len)
+    }
+
+    fn is_resident_at(&mut self, now_ms: u64, file: &File, offset: u64, len: u64) -> bool {
+        let (fd, end) = (file.as_raw_fd(), offset.saturating_add(len));
+        let mixed = (offset / PLACE_BYTES) ^ (fd as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let place = &mut self.places[mixed as usize % PLACES];
+        let is_known = place.file == fd && now_ms < place.until_ms;
+        if is_known && place.start <= offset && end <= place.end {
+            return true;
+        }
+        let resident = is_resident(file, offset, len);
+        if resident {
+            let until_ms = now_ms + BELIEVED_MS;
+            *place = match is_known && offset <= place.end && place.start <= end {
+                // The older part decides how long both are believed.
+                true => Place { start: place.start.min(offset), end: place.end.max(end), ..*place },
+                false => Place { file: fd, start: offset, end, until_ms },
+            };
+        }
+        resident
+    }
+}
+
+/// The tick is finer than what is remembered, and cheaper to read than the clock.
+fn now_ms() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
+}
 
 /// Set once the kernel has said that it has no `cachestat`.
 static CACHESTAT_MISSING: AtomicBool = AtomicBool::new(false);
@@ -85,6 +149,25 @@ mod tests {
             assert!(!is_resident(&file, 900_000, 1));
         }
         assert!(is_resident(&file, 0, 0));
+    }
+
+    #[test]
+    fn what_was_resident_is_believed_for_a_moment_and_no_more() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1u8; 16_384]).unwrap();
+        let mut known = Residency::default();
+        assert!(known.is_resident_at(1, &file, 0, 8_192));
+        assert!(known.is_resident_at(2, &file, 8_192, 8_192));
+        // Gone: a hole is never resident.
+        file.set_len(0).unwrap();
+        file.set_len(16_384).unwrap();
+        if has_cachestat() {
+            assert!(known.is_resident_at(BELIEVED_MS, &file, 100, 16_000));
+            assert!(!known.is_resident_at(BELIEVED_MS, &file, 0, 16_385));
+            assert!(!known.is_resident_at(BELIEVED_MS + 1, &file, 0, 16_384));
+            assert!(!known.is_resident_at(BELIEVED_MS + 2, &file, 100, 100));
+        }
+        assert!(known.is_resident_at(9_999, &file, 0, 0));
     }
 
     #[test]

@@ -254,15 +254,18 @@ impl<I: Io> Worker<I> {
                 Action::Read => break,
                 Action::Finished => {
                     finish(self.index, metrics, &mut self.sink, &conn.session, self.now);
-                    if let Some(Action::ShutDown) = conn.session.handle_logged(&context) {
-                        secure::close(io, conn);
-                        io.shutdown_write(&conn.socket);
+                    match conn.session.handle_logged(&context) {
+                        Some(Action::ShutDown) => shut_down(io, conn),
+                        Some(Action::Close) => {
+                            secure::close(io, conn);
+                            return self.close(name);
+                        }
+                        _ => {}
                     }
                     send::Flow::Ready
                 }
                 Action::ShutDown => {
-                    secure::close(io, conn);
-                    io.shutdown_write(&conn.socket);
+                    shut_down(io, conn);
                     send::Flow::Ready
                 }
                 Action::Close => return self.close(name),
@@ -431,6 +434,12 @@ impl<I: Io> Worker<I> {
         self.metrics.pipes.add(pipes.wrapping_sub(self.pipes_known));
         self.pipes_known = pipes;
     }
+}
+
+/// Ends our half of the stream.
+fn shut_down<I: Io>(io: &mut I, conn: &mut conns::Conn<I>) {
+    secure::close(io, conn);
+    io.shutdown_write(&conn.socket);
 }
 
 /// Counts and logs a finished exchange.
