@@ -19,6 +19,10 @@ use crate::sys::splice;
 /// Longest splice asked for at once; no pipe is as large.
 const SPLICE_MAX_BYTES: usize = 1 << 30;
 
+/// Two pieces that are no longer together are copied into one: that costs less than to have the kernel
+/// read a list of them.
+const JOINED_MAX_BYTES: usize = 8 * 1024;
+
 impl Io for Ring {
     type Socket = Socket;
     type Listener = TcpListener;
@@ -91,6 +95,12 @@ impl Io for Ring {
         flags.set(SendFlags::MORE, more);
         match pieces {
             [only, []] | [[], only] => Ok(rustix::net::send(socket, only, flags)?),
+            [first, second] if first.len() + second.len() <= JOINED_MAX_BYTES => {
+                self.joined.clear();
+                self.joined.extend_from_slice(first);
+                self.joined.extend_from_slice(second);
+                Ok(rustix::net::send(socket, &self.joined, flags)?)
+            }
             [first, second] => {
                 let pieces = [io::IoSlice::new(first), io::IoSlice::new(second)];
                 let mut no_control = SendAncillaryBuffer::default();

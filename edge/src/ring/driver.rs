@@ -41,6 +41,8 @@ pub struct Ring {
     late_cancels: Vec<OpId>,
     pub(super) pipes: Pipes,
     pub(super) residency: Residency,
+    // Short pieces on their way, put together.
+    pub(super) joined: Vec<u8>,
     features: Features,
     // Closed before the buffers the kernel writes to are unmapped: fields drop in this order.
     uring: Uring,
@@ -85,6 +87,7 @@ impl Ring {
             late_cancels: Vec::new(),
             pipes: Pipes::new(config.pipes_max, config.pipe_bytes),
             residency: Residency::default(),
+            joined: Vec::new(),
             features,
             uring: Uring(uring),
             buffers: Buffers::new(config)?,

@@ -19,7 +19,9 @@ const CONGESTION: &str = "reno";
 /// Files served, and their sizes.
 pub const LARGE: (&str, u64) = ("large.bin", 1 << 30);
 /// Fetched cold, one after the other.
-pub const COLD: (u64, u64) = (8, 256 << 20);
+pub const COLD: (u64, u64) = (4, 1 << 30);
+/// Fetched by caches that have nothing of it.
+pub const MISSED: (&str, u64) = ("missed.bin", 256 << 20);
 /// Different files of each small size.
 pub const SMALL_FILES: u64 = 16;
 
@@ -108,6 +110,11 @@ impl Arena {
     /// The `index`th cold file.
     pub fn cold(&self, index: u64) -> Result<PathBuf> {
         self.file(&cold_name(index), COLD.1, 100_000 + index)
+    }
+
+    /// The file that is fetched by caches that have nothing of it.
+    pub fn missed(&self) -> Result<PathBuf> {
+        self.file(MISSED.0, MISSED.1, 3)
     }
 
     fn file(&self, name: &str, bytes: u64, seed: u64) -> Result<PathBuf> {

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 
 use super::arena::{Arena, LARGE, SMALL_FILES, heat, small_name};
 use super::contenders::{Contender, Running};
+use super::crowds;
 use super::evict;
 use super::index;
 use super::load::{Load, check::check, get};
@@ -14,6 +15,12 @@ use super::report::{Metric, Table, Target};
 use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
 use super::sites;
 use super::special;
+
+/// Share of nginx's peak at which tails are measured.
+const TAIL_SHARE: f64 = 0.7;
+/// How unequal the popularity of mixed files is, and how many requests are drawn.
+const MIXED_ALPHA: f64 = 0.9;
+const MIXED_REQUESTS: usize = 4_096;
 
 /// A question to the contenders.
 pub struct Case {
@@ -39,7 +46,11 @@ enum Kind {
     Cold,
     Miss,
     Fill,
+    /// Files of many sizes, a few of them most of the time
+    Mixed,
+    Tail,
     Idle,
+    Slow,
     Syscalls,
     Sites,
     Evict,
@@ -49,16 +60,29 @@ enum Kind {
 
 use Contender::{
     Caddy, Constant, Edge, EdgeCache, EdgeOther, Lighttpd, Nginx, NginxCache, NginxSlice, Splice,
-    Squid, TokioUring, Varnish,
+    Squid, TokioUring, TrafficServer, Varnish,
 };
 
 const BULK: &[Contender] =
-    &[Edge, EdgeCache, EdgeOther, Nginx, Splice, Lighttpd, Caddy, Varnish, Squid];
-const REQUESTS: &[Contender] =
-    &[Edge, EdgeCache, EdgeOther, Nginx, Constant, TokioUring, Lighttpd, Caddy, Varnish, Squid];
+    &[Edge, EdgeCache, EdgeOther, Nginx, Splice, Lighttpd, Caddy, Varnish, Squid, TrafficServer];
+const REQUESTS: &[Contender] = &[
+    Edge,
+    EdgeCache,
+    EdgeOther,
+    Nginx,
+    Constant,
+    TokioUring,
+    Lighttpd,
+    Caddy,
+    Varnish,
+    Squid,
+    TrafficServer,
+];
 const FILES: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
-const CACHES: &[Contender] = &[Nginx, EdgeCache, NginxCache, Varnish, Squid];
+const CACHES: &[Contender] = &[Nginx, EdgeCache, NginxCache, Varnish, Squid, TrafficServer];
 const FILLERS: &[Contender] = &[EdgeCache, NginxCache, NginxSlice];
+const MIXERS: &[Contender] =
+    &[Edge, EdgeCache, EdgeOther, Nginx, Lighttpd, Caddy, Varnish, Squid, TrafficServer];
 const IDLERS: &[Contender] = &[Edge, EdgeOther, Nginx, Lighttpd, Caddy];
 
 /// Every case.
@@ -69,15 +93,13 @@ pub const ALL: &[Case] = &[
     case("small-4k", "4 KiB from memory", REQUESTS, Kind::Small(4)),
     case("small-16k", "16 KiB from memory", REQUESTS, Kind::Small(16)),
     case("small-64k", "64 KiB from memory", REQUESTS, Kind::Small(64)),
-    case(
-        "cold-beside-small",
-        "hot 4 KiB while 256 MiB files come from the disk",
-        FILES,
-        Kind::Cold,
-    ),
+    case("cold-beside-small", "hot 4 KiB while 1 GiB files come from the disk", FILES, Kind::Cold),
     case("miss", "a 256 MiB object nobody has, to one client", CACHES, Kind::Miss),
     case("fill", "cold objects of a slow origin, cases A to H", FILLERS, Kind::Fill),
     case("churn", "connect, one 4 KiB request, close", REQUESTS, Kind::Churn),
+    case("mixed", "1 KiB to 1 MiB, by a Zipf law, from the page cache", MIXERS, Kind::Mixed),
+    case("tail", "latency of 4 KiB at 70 % of what nginx can do", REQUESTS, Kind::Tail),
+    case("slow", "downloads that take 32 KiB/s each", IDLERS, Kind::Slow),
     case("idle", "connections that had one answer and stay", IDLERS, Kind::Idle),
     case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
     case("sites", "10,000 sites: loading them, finding one", &[], Kind::Sites),
@@ -126,7 +148,9 @@ impl Case {
             Kind::Cold => special::cold(self, arena, pace, contenders, bar),
             Kind::Miss => special::miss(self, arena, pace, contenders, bar),
             Kind::Fill => super::fill::fill(self, arena, pace, contenders, bar),
-            Kind::Idle => special::idle(self, arena, pace, contenders),
+            Kind::Idle => crowds::idle(self, arena, pace, contenders),
+            Kind::Slow => crowds::slow(self, arena, pace, contenders),
+            Kind::Tail => self.tail(arena, pace, contenders, bar),
             Kind::Sites => sites::sites(self.name),
             Kind::Evict => evict::evict(pace.quick, trace),
             Kind::Memory => index::memory(arena),
@@ -170,18 +194,39 @@ impl Case {
             asked.prime(it, self.kind)?;
         }
         let series = rounds(pace, &running, bar, |it| {
-            let load = Load {
-                server: it.address,
-                connections: setting.connections,
-                cores: cores.generator.clone(),
-                requests: asked.requests.clone(),
-                churn: matches!(self.kind, Kind::Churn),
-                warm_up: pace.warm_up,
-                time: pace.time,
-            };
+            let churn = matches!(self.kind, Kind::Churn);
+            let load = Load { churn, ..asked.load(it, setting, &cores, pace) };
             Sample::take(it, &load, &cores)
         })?;
         Ok(Table::new(self.name, setting, &cores, series, Nginx, self.targets(setting)))
+    }
+
+    /// The same requests, as many a second for everybody, whether or not answers keep up.
+    fn tail(
+        &self,
+        arena: &Arena,
+        pace: &Pace,
+        contenders: &[Contender],
+        bar: &ProgressBar,
+    ) -> Result<Vec<Table>> {
+        let setting = Setting { workers: 1, connections: 64 };
+        let asked = Asked::make(arena, self.kind)?;
+        let (running, _origin) = start_all(arena, contenders, setting, &asked.files[0].1, false)?;
+        let cores = Cores::share(arena, setting.workers);
+        for it in &running {
+            asked.prime(it, self.kind)?;
+        }
+        let measure = running.iter().find(|it| it.who == Nginx).or(running.first());
+        let Some(measure) = measure else { return Ok(Vec::new()) };
+        let peak = Sample::take(measure, &asked.load(measure, setting, &cores, pace), &cores)?;
+        let rate = peak.requests_per_s() * TAIL_SHARE;
+        let series = rounds(pace, &running, bar, |it| {
+            let load = Load { rate: Some(rate), ..asked.load(it, setting, &cores, pace) };
+            Sample::take(it, &load, &cores)
+        })?;
+        let target = Target { metric: Metric::P999, ratio: 1.0, against: Nginx };
+        let table = Table::new(self.name, setting, &cores, series, Nginx, vec![target]);
+        Ok(vec![table.noted(&format!("{rate:.0} requests a second for everybody"))])
     }
 
     fn targets(&self, setting: Setting) -> Vec<Target> {
@@ -219,6 +264,7 @@ impl Asked {
         let files = match kind {
             Kind::Large | Kind::Ranges => vec![(format!("/{}", LARGE.0), arena.large()?)],
             Kind::Small(kib) => small(arena, kib)?,
+            Kind::Mixed => mixed(arena)?,
             _ => small(arena, 4)?,
         };
         files.iter().try_for_each(|(_, file)| heat(file))?;
@@ -226,9 +272,27 @@ impl Asked {
         let requests = match kind {
             Kind::Ranges => ranges().map(|range| get(&files[0].0, Some(range), false)).collect(),
             Kind::Churn => whole(true),
+            Kind::Mixed => {
+                let drawn = evict::zipf(files.len(), MIXED_REQUESTS, MIXED_ALPHA).requests;
+                drawn.iter().map(|it| get(&files[it.key as usize].0, None, false)).collect()
+            }
             _ => whole(false),
         };
         Ok(Asked { files, requests })
+    }
+
+    /// A closed loop.
+    fn load(&self, it: &Running, setting: Setting, cores: &Cores, pace: &Pace) -> Load {
+        Load {
+            server: it.address,
+            connections: setting.connections,
+            cores: cores.generator.clone(),
+            requests: self.requests.clone(),
+            churn: false,
+            rate: None,
+            warm_up: pace.warm_up,
+            time: pace.time,
+        }
     }
 
     /// Brings everything into the server's caches, and checks what it sends.
@@ -250,6 +314,14 @@ impl Asked {
 fn small(arena: &Arena, kib: u64) -> Result<Vec<(String, std::path::PathBuf)>> {
     let one = |index| Ok((format!("/{}", small_name(kib, index)), arena.small(kib, index)?));
     (0..SMALL_FILES).map(one).collect()
+}
+
+/// Of each size as many, the popular ones of every size.
+fn mixed(arena: &Arena) -> Result<Vec<(String, std::path::PathBuf)>> {
+    let sizes = [1, 4, 16, 64, 256, 1024];
+    let of_all = |index| sizes.iter().map(move |kib| (*kib, index));
+    let one = |(kib, index)| Ok((format!("/{}", small_name(kib, index)), arena.small(kib, index)?));
+    (0..SMALL_FILES).flat_map(of_all).map(one).collect()
 }
 
 /// Ranges of 1 MiB that begin anywhere, the same every time.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 mod arena;
 mod cases;
 mod contenders;
+mod crowds;
 mod evict;
 mod fill;
 mod index;

@@ -22,7 +22,13 @@ pub enum Metric {
     Throughput,
     /// Latency that 99 % stay under.
     P99,
+    /// Latency that 99.9 % stay under.
+    P999,
 }
+
+/// What each contender is compared by with the one that ratios are taken to.
+const COMPARED: [Metric; 5] =
+    [Metric::CpuPerGb, Metric::CpuPerRequest, Metric::Throughput, Metric::P99, Metric::P999];
 
 /// A ratio of edge to another that is to be reached.
 pub struct Target {
@@ -60,12 +66,13 @@ impl Metric {
             Metric::CpuPerRequest => sample.cpu_us_per_request(),
             Metric::Throughput => sample.gb_per_s(),
             Metric::P99 => sample.latency_us(0.99),
+            Metric::P999 => sample.latency_us(0.999),
         }
     }
 
     /// Whether the generator's limit makes it meaningless.
     fn needs_generator(self) -> bool {
-        matches!(self, Metric::Throughput | Metric::P99)
+        matches!(self, Metric::Throughput | Metric::P99 | Metric::P999)
     }
 
     fn as_str(self) -> &'static str {
@@ -74,6 +81,7 @@ impl Metric {
             Metric::CpuPerRequest => "CPU/request",
             Metric::Throughput => "throughput",
             Metric::P99 => "p99",
+            Metric::P999 => "p99.9",
         }
     }
 }
@@ -139,6 +147,12 @@ impl Table {
         self
     }
 
+    /// Says one more thing under the table.
+    pub fn told(mut self, verdict: String) -> Table {
+        self.said.push(verdict);
+        self
+    }
+
     fn series(&self, who: Contender) -> Option<&Series> {
         self.series.iter().find(|series| series.who == who)
     }
@@ -172,7 +186,7 @@ impl Table {
             "errors",
         ];
         let mut header: Vec<String> = header.iter().map(|&word| word.to_owned()).collect();
-        for metric in [Metric::CpuPerGb, Metric::CpuPerRequest, Metric::Throughput, Metric::P99] {
+        for metric in COMPARED {
             header.push(format!("{} / {base}", metric.as_str()));
         }
         (header, self.series.iter().map(|series| self.row(series)).collect())
@@ -194,7 +208,7 @@ impl Table {
             seen(series.median(|sample| sample.latency_us(0.999)), 0),
             errors.to_string(),
         ];
-        for metric in [Metric::CpuPerGb, Metric::CpuPerRequest, Metric::Throughput, Metric::P99] {
+        for metric in COMPARED {
             let ratio = self.ratio(series.who, self.baseline, metric);
             row.push(ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}")));
         }

@@ -1,4 +1,4 @@
-//! Cases that are no plain closed loop: cold files, misses, idle connections, system calls.
+//! Cases that are no plain closed loop: cold files, misses, system calls.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
-use super::arena::{Arena, COLD, chill, cold_name, heat, small_name};
+use super::arena::{Arena, COLD, MISSED, chill, cold_name, heat, small_name};
 use super::cases::Case;
 use super::contenders::{Contender, Running};
 use super::load::check::check;
@@ -19,8 +19,6 @@ use crate::sh;
 /// Connections of the hot part beside cold transfers, and cold transfers at once.
 const HOT_CONNECTIONS: usize = 8;
 const COLD_CONNECTIONS: usize = 4;
-/// Idle connections; the generator's own descriptors are the limit.
-const IDLE: (usize, usize) = (500, 10_000);
 
 /// Latency of hot 4 KiB requests while cold files are fetched.
 pub fn cold(
@@ -45,6 +43,7 @@ pub fn cold(
             cores: cores.generator.clone(),
             requests: vec![get(&format!("/{}", small_name(4, 0)), None, false)],
             churn: false,
+            rate: None,
             warm_up: Duration::from_millis(50),
             time: pace.time,
         };
@@ -62,7 +61,11 @@ pub fn cold(
         .collect();
     let target = Target { metric: Metric::P99, ratio: 0.7, against: Contender::Nginx };
     let table = Table::new(case.name, setting, &cores, series, Contender::Nginx, vec![target]);
-    Ok(vec![table.noted(&format!("cold beside it: {}", rates.join(", ")))])
+    let table = table.noted(&format!("cold beside it: {}", rates.join(", ")));
+    let ratio = cold_of(Contender::Edge) / cold_of(Contender::Nginx);
+    let met = if ratio >= 1.0 { "met" } else { "NOT met" };
+    let said = format!("{met} edge: cold throughput {ratio:.2}x of nginx, to reach >= 1.00x");
+    Ok(vec![if ratio.is_finite() { table.told(said) } else { table }])
 }
 
 /// The hot load, with cold transfers for as long as it runs; also the cold bytes that came.
@@ -103,7 +106,7 @@ pub fn miss(
     bar: &ProgressBar,
 ) -> Result<Vec<Table>> {
     let setting = Setting { workers: 1, connections: 1 };
-    let file = arena.cold(0)?;
+    let file = arena.missed()?;
     heat(&file)?;
     let (running, _origin) = start_all(arena, contenders, setting, &file, false)?;
     let cores = Cores::share(arena, setting.workers);
@@ -111,13 +114,13 @@ pub fn miss(
     let series = rounds(pace, &running, bar, |it| {
         fresh += 1;
         // A query makes it another object for the cache, and the same file for the origin.
-        let path = format!("/{}?{fresh}", cold_name(0));
+        let path = format!("/{}?{fresh}", MISSED.0);
         let (begin, cpu_s) = (Instant::now(), it.processes.cpu_s());
         let bytes = AtomicU64::new(0);
         slow::fetch(it.address, &path, &AtomicBool::new(false), &bytes)?;
         let wall_s = begin.elapsed().as_secs_f64();
         let bytes = bytes.into_inner();
-        ensure!(bytes == COLD.1, "{} sent {bytes} of {} bytes", it.who.name(), COLD.1);
+        ensure!(bytes == MISSED.1, "{} sent {bytes} of {} bytes", it.who.name(), MISSED.1);
         // What goes on after the client has all of it is part of the price.
         std::thread::sleep(Duration::from_millis(300));
         let mut outcome = Outcome::new(wall_s);
@@ -132,39 +135,6 @@ pub fn miss(
     ];
     let table = Table::new(case.name, setting, &cores, series, Contender::NginxCache, targets);
     Ok(vec![table.noted("`nginx` is the origin asked directly")])
-}
-
-/// Memory and CPU of connections that stay.
-pub fn idle(
-    case: &Case,
-    arena: &Arena,
-    pace: &Pace,
-    contenders: &[Contender],
-) -> Result<Vec<Table>> {
-    let count = if pace.quick { IDLE.0 } else { IDLE.1 };
-    let setting = Setting { workers: 1, connections: count };
-    let path = format!("/{}", small_name(4, 0));
-    let (running, _) = start_all(arena, contenders, setting, &arena.small(4, 0)?, false)?;
-    prime(arena, &running)?;
-    let mut rows = Vec::new();
-    for it in &running {
-        // What the first connections bring with them is not the price of one more.
-        let first = slow::idle(it.address, count / 10, &path)?;
-        let before = it.processes.own_bytes();
-        let held = slow::idle(it.address, count, &path)?;
-        let bytes = it.processes.own_bytes().saturating_sub(before);
-        let (cpu_s, time) = (it.processes.cpu_s(), Duration::from_secs(2));
-        std::thread::sleep(time);
-        let cpu_s = it.processes.cpu_s() - cpu_s;
-        rows.push(vec![
-            it.who.name(),
-            (first.len() + held.len()).to_string(),
-            number(bytes as f64 / held.len() as f64, 0),
-            number(cpu_s / time.as_secs_f64() * 100.0, 1),
-        ]);
-    }
-    let header = ["contender", "connections", "own bytes a connection", "CPU %"];
-    Ok(vec![Table::plain(case.name, "RssAnon; sockets are the kernel's".into(), &header, rows)])
 }
 
 /// Counts system calls while 4 KiB files are asked for.
@@ -195,6 +165,7 @@ pub fn syscalls(
             cores: cores.generator.clone(),
             requests: vec![get(&format!("/{}", small_name(4, 0)), None, false)],
             churn: false,
+            rate: None,
             warm_up: Duration::ZERO,
             // Long enough for connecting to be lost among the requests.
             time: pace.time.max(Duration::from_secs(2)),
@@ -221,7 +192,7 @@ pub fn syscalls(
 }
 
 /// Asks each for the small file, twice: fetched, then found.
-fn prime(arena: &Arena, running: &[Running]) -> Result<()> {
+pub fn prime(arena: &Arena, running: &[Running]) -> Result<()> {
     let (path, file) = (format!("/{}", small_name(4, 0)), arena.small(4, 0)?);
     for it in running.iter().chain(running) {
         check(it.address, &path, None, &file)?;

@@ -15,6 +15,7 @@ use super::measure::Processes;
 use crate::sh;
 
 mod configs;
+mod traffic_server;
 
 /// Where [`Contender::EdgeOther`] is; absolute.
 const OTHER: &str = "EDGE_BENCH_OTHER";
@@ -44,6 +45,8 @@ pub enum Contender {
     Varnish,
     /// Squid, with its cache in memory
     Squid,
+    /// Apache Traffic Server, with its cache in a file and in memory
+    TrafficServer,
     /// Limit: a bare splice loop
     Splice,
     /// Limit: a bare epoll server with its answer in memory
@@ -92,8 +95,8 @@ impl Contender {
 
     /// Whether it needs an origin.
     pub fn is_cache(self) -> bool {
-        use Contender::{EdgeCache, NginxCache, NginxSlice, Squid, Varnish};
-        matches!(self, EdgeCache | NginxCache | NginxSlice | Varnish | Squid)
+        use Contender::{EdgeCache, NginxCache, NginxSlice, Squid, TrafficServer, Varnish};
+        matches!(self, EdgeCache | NginxCache | NginxSlice | Varnish | Squid | TrafficServer)
     }
 
     /// The Debian package that brings it, for those that are not ours.
@@ -104,6 +107,7 @@ impl Contender {
             Contender::Caddy => "caddy",
             Contender::Varnish => "varnish",
             Contender::Squid => "squid",
+            Contender::TrafficServer => "trafficserver",
             _ => return None,
         })
     }
@@ -119,6 +123,7 @@ impl Contender {
                 std::env::current_exe().ok()
             }
             Contender::Varnish => sh::find("varnishd"),
+            Contender::TrafficServer => sh::find("traffic_server"),
             other => sh::find(other.package()?),
         }
     }
@@ -187,6 +192,10 @@ impl Contender {
                 // A service of its own: shared memory is named after it.
                 command.args(["-n", &format!("bench{}", address.port())]);
                 command.args(["-N", "-d", "1", "-f"]).arg(path);
+            }
+            Contender::TrafficServer => {
+                let layout = traffic_server::lay_out(start, address, room)?;
+                command.arg(format!("--run-root={}", layout.display()));
             }
             Contender::Splice | Contender::Constant | Contender::TokioUring => {
                 command.arg("bench-limit").arg(self.name()).arg(address.to_string());

@@ -8,6 +8,8 @@ mod caches;
 mod regions;
 mod trace;
 
+pub use trace::zipf;
+
 use std::path::Path;
 
 use anyhow::{Result, ensure};

@@ -1,7 +1,7 @@
 //! The connections of one generator thread, under one epoll.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::buffer::spare_capacity;
@@ -23,6 +23,7 @@ const DISCARD_BYTES: usize = 1 << 20;
 const READS_A_TURN: usize = 8;
 const EVENTS: usize = 256;
 /// A turn ends after this even when nothing happens.
+const TURN_MAX: Duration = Duration::from_millis(10);
 const TURN: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// A server that breaks so many connections is not measured further.
 const ERRORS_MAX: u64 = 1_000;
@@ -34,8 +35,17 @@ pub struct Crowd<'l> {
     events: Vec<Event>,
     clients: Vec<Client>,
     scratch: Vec<u8>,
+    pace: Option<Pace>,
     /// Counted since it was last replaced.
     pub outcome: Outcome,
+}
+
+/// When requests are due that do not wait for answers.
+struct Pace {
+    interval: Duration,
+    due: Instant,
+    /// Connections that wait for a request.
+    resting: Vec<usize>,
 }
 
 struct Client {
@@ -69,6 +79,11 @@ impl<'l> Crowd<'l> {
             events: Vec::with_capacity(EVENTS),
             clients: Vec::with_capacity(connections),
             scratch: vec![0; DISCARD_BYTES],
+            pace: load.rate.map(|rate| Pace {
+                interval: Duration::from_secs_f64(load.threads() as f64 / rate),
+                due: Instant::now(),
+                resting: Vec::with_capacity(connections),
+            }),
             outcome: Outcome::new(0.0),
         };
         for index in 0..connections {
@@ -92,7 +107,13 @@ impl<'l> Crowd<'l> {
     /// Handles what happened, or waits a little.
     pub fn turn(&mut self) -> Result<()> {
         self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&TURN)) {
+        self.ask_what_is_due()?;
+        let turn = self.pace.as_ref().map_or(TURN, |pace| {
+            let left = pace.due.saturating_duration_since(Instant::now());
+            let left = if pace.resting.is_empty() { TURN_MAX } else { left.min(TURN_MAX) };
+            Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }
+        });
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&turn)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => bail!("epoll failed: {error}"),
         }
@@ -160,7 +181,32 @@ impl<'l> Crowd<'l> {
         let client = &mut self.clients[index];
         self.outcome.requests += 1;
         self.outcome.latency.add(client.asked.elapsed().as_nanos() as u64);
-        if self.load.churn { self.reconnect(index) } else { self.ask(index) }
+        match &mut self.pace {
+            _ if self.load.churn => self.reconnect(index),
+            Some(pace) => {
+                pace.resting.push(index);
+                Ok(())
+            }
+            None => self.ask(index),
+        }
+    }
+
+    /// Sends the requests whose time has come, as long as there are connections for them.
+    fn ask_what_is_due(&mut self) -> Result<()> {
+        let now = Instant::now();
+        while let Some(pace) = self.pace.as_mut().filter(|pace| pace.due <= now) {
+            let Some(index) = pace.resting.pop() else { break };
+            let due = pace.due;
+            pace.due += pace.interval;
+            match self.ask(index) {
+                Ok(()) => self.clients[index].asked = due,
+                Err(_) => {
+                    self.outcome.errors += 1;
+                    self.reconnect(index)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn reconnect(&mut self, index: usize) -> Result<()> {
@@ -188,6 +234,10 @@ impl<'l> Crowd<'l> {
         epoll::modify(&self.epoll, &client.stream, data, EventFlags::IN)
             .context("could not watch a connection")?;
         let asked = client.asked;
+        if let Some(pace) = &mut self.pace {
+            pace.resting.push(index);
+            return Ok(());
+        }
         self.ask(index)?;
         if self.load.churn {
             // The handshake counts.

@@ -30,6 +30,9 @@ pub struct Load {
     pub requests: Vec<Vec<u8>>,
     /// Whether each request has a connection of its own.
     pub churn: bool,
+    /// Requests a second, whether or not the answers to earlier ones are here; without: as soon as they
+    /// are. A request that waits for a connection is late from when it was due.
+    pub rate: Option<f64>,
     /// Not measured.
     pub warm_up: Duration,
     /// Measured.
@@ -60,7 +63,7 @@ const OVER: u8 = 2;
 /// Runs the load; `mark` is called when the measured time begins and when it ends.
 pub fn run(load: &Load, mut mark: impl FnMut()) -> Result<Outcome> {
     let phase = AtomicU8::new(WARMING);
-    let threads = load.cores.len().min(load.connections).max(1);
+    let threads = load.threads();
     std::thread::scope(|scope| {
         let shares: Vec<_> = (0..threads)
             .map(|index| {
@@ -84,6 +87,13 @@ pub fn run(load: &Load, mut mark: impl FnMut()) -> Result<Outcome> {
         }
         Ok(whole)
     })
+}
+
+impl Load {
+    /// Threads of the generator.
+    fn threads(&self) -> usize {
+        self.cores.len().min(self.connections).max(1)
+    }
 }
 
 impl Outcome {
