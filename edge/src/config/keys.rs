@@ -42,8 +42,11 @@ pub(super) static SERVER: Table = Table {
         "trusted_proxies",
     ],
 };
-pub(super) static LISTEN: Table =
-    Table { title: "[[listen]]", name: "listen", keys: &["addr", "congestion", "backlog", "tls"] };
+pub(super) static LISTEN: Table = Table {
+    title: "[[listen]]",
+    name: "listen",
+    keys: &["addr", "congestion", "backlog", "tls", "steer", "unsent"],
+};
 pub(super) static TLS: Table = Table { title: "[tls]", name: "tls", keys: &["profile"] };
 pub(super) static CERTIFICATE: Table = Table {
     title: "[[certificate]]",

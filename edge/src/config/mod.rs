@@ -48,7 +48,7 @@ pub use key::{KeyRules, QueryRule};
 pub use redirects::{Redirect, RedirectFrom};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Listen, Log, LogFormat, Origin, OriginAddress, Pass,
-    Preset, Protection, Server, Site, Stated, Tls, TlsProfile, Volume,
+    Preset, Protection, Server, Site, Stated, Steer, Tls, TlsProfile, Volume,
 };
 pub use resolved_guard::{
     Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules, Limit, LimitOn, LimitThen,

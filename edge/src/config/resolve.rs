@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::raw::{Entry, Section};
-use super::resolved::{Admin, Cache, Config, Listen, Log, LogFormat, Server, Volume};
+use super::resolved::{Admin, Cache, Config, Listen, Log, LogFormat, Server, Steer, Volume};
 use super::{access, check, domains, guard, keys, sites, tls};
 use crate::limits;
 
 pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
 const ADMIN_DEFAULT: SocketAddr = loopback(9180);
 const BACKLOG_DEFAULT: u32 = 4096;
+const STEER: [(&str, Steer); 2] = [("hash", Steer::Hash), ("cpu", Steer::Cpu)];
+/// Less, and every packet is a wake-up of the worker.
+const UNSENT_BYTES: RangeInclusive<u64> = 16 << 10..=1 << 30;
+const UNSENT_DEFAULT_BYTES: u32 = 512 << 10;
 const DRAIN_TIMEOUT_MS: u64 = 60_000;
 const RAM_DEFAULT_BYTES: u64 = 256 << 20;
 const SLICE_DEFAULT_BYTES: u64 = 1 << 20;
@@ -98,19 +103,45 @@ fn listen(root: &Section<'_>) -> Vec<Listen> {
         let congestion = section.entry("congestion").and_then(check::congestion);
         let backlog = section.entry("backlog").and_then(|entry| entry.integer(1..=65_535));
         let tls = section.entry("tls").is_some_and(|entry| tls::is_wanted(&entry, root));
+        let steer = section.entry("steer").and_then(|entry| steer(entry, root));
+        let unsent_bytes = section.entry("unsent").map_or(Some(UNSENT_DEFAULT_BYTES), unsent);
         let Some(socket_addr) = check::socket_addr(addr) else { continue };
         if socket_addr.port() != 0 && all.iter().any(|listen| listen.addr == socket_addr) {
             addr.refuse(format!("{socket_addr} is listened on already; remove one [[listen]]"));
             continue;
         }
         let backlog = backlog.map_or(BACKLOG_DEFAULT, |backlog| backlog as u32);
-        all.push(Listen { addr: socket_addr, congestion, tls, backlog });
+        let steer = steer.unwrap_or_default();
+        all.push(Listen { addr: socket_addr, congestion, tls, backlog, steer, unsent_bytes });
     }
     all
 }
 
+fn unsent(entry: Entry<'_>) -> Option<u32> {
+    if entry.is_word(OFF) {
+        return None;
+    }
+    Some(entry.size_bytes(UNSENT_BYTES).map_or(UNSENT_DEFAULT_BYTES, |bytes| bytes as u32))
+}
+
+fn steer(entry: Entry<'_>, root: &Section<'_>) -> Option<Steer> {
+    let steer = entry.choice(&STEER)?;
+    let pin = root.section("server", &keys::SERVER).entry("pin").and_then(|pin| pin.flag());
+    if steer == Steer::Cpu && pin == Some(false) {
+        entry.refuse("needs workers that keep to their cores; set server.pin = true");
+    }
+    Some(steer)
+}
+
 pub(super) fn plain_listen(addr: SocketAddr) -> Listen {
-    Listen { addr, congestion: None, tls: false, backlog: BACKLOG_DEFAULT }
+    Listen {
+        addr,
+        congestion: None,
+        tls: false,
+        backlog: BACKLOG_DEFAULT,
+        steer: Steer::Hash,
+        unsent_bytes: Some(UNSENT_DEFAULT_BYTES),
+    }
 }
 
 fn admin(section: &Section<'_>, directory: &Path, listen: &[Listen]) -> Admin {

@@ -74,6 +74,20 @@ pub struct Listen {
     pub tls: bool,
     /// `listen(2)` backlog.
     pub backlog: u32,
+    /// Which worker gets a connection.
+    pub steer: Steer,
+    /// `TCP_NOTSENT_LOWAT` of accepted sockets, bytes; `None`: the host's.
+    pub unsent_bytes: Option<u32>,
+}
+
+/// `listen.steer`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Steer {
+    /// By a hash of the addresses: evenly.
+    #[default]
+    Hash,
+    /// By the processor that its first packet was handled on, where a worker is pinned to it.
+    Cpu,
 }
 
 /// `[tls]`

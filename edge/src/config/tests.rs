@@ -83,6 +83,10 @@ fn server_and_listen() {
             "e.toml:4: listen.addr: 0.0.0.0:80 is listened on already; remove one [[listen]]",
         ),
         (
+            "[server]\npin = false\n[[listen]]\naddr = \"0.0.0.0:80\"\nsteer = \"cpu\"",
+            "e.toml:5: listen.steer: needs workers that keep to their cores; set server.pin = true",
+        ),
+        (
             "[[listen]]\naddr = \"0.0.0.0:80\"\ncongestion = \"bbr v3\"",
             r#"e.toml:3: listen.congestion: "bbr v3" is not a congestion control; write "bbr", "cubic" or "reno""#,
         ),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ServerError;
 use crate::cache::Cache;
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, Steer};
 use crate::fill;
 use crate::limits;
 use crate::log::AccessLog;
@@ -42,20 +42,31 @@ pub(super) type Listening = (TcpListener, bool);
 pub(super) fn listen(config: &Config) -> Result<Vec<Vec<Listening>>, ServerError> {
     let mut listeners: Vec<Vec<Listening>> = Vec::new();
     listeners.resize_with(config.server.workers, Vec::new);
+    let cpus = sys::thread::available_cpus().unwrap_or_default();
     for listen in &config.listen {
         let mut addr = listen.addr;
         let failed = |source| ServerError::Listen { addr: listen.addr, source };
         // Workers share the port by SO_REUSEPORT; another node must not come to share it too.
         drop(TcpListener::bind(addr).map_err(failed)?);
-        let backlog = i32::try_from(listen.backlog).unwrap_or(i32::MAX);
-        for own in &mut listeners {
-            let listener = sys::net::listener(addr, backlog, listen.congestion.as_deref());
-            let listener = listener.map_err(failed)?;
+        for (index, own) in listeners.iter_mut().enumerate() {
+            let steered = listen.steer == Steer::Cpu;
+            let listening = sys::net::Listening {
+                backlog: i32::try_from(listen.backlog).unwrap_or(i32::MAX),
+                congestion: listen.congestion.as_deref(),
+                cpu: steered.then(|| cpu_of(config, &cpus, index)).flatten(),
+                unsent_bytes: listen.unsent_bytes,
+            };
+            let listener = sys::net::listener(addr, listening).map_err(failed)?;
             addr = listener.local_addr().map_err(failed)?;
             own.push((listener, listen.tls));
         }
     }
     Ok(listeners)
+}
+
+/// The processor that a worker keeps to, if workers are pinned.
+fn cpu_of(config: &Config, cpus: &[usize], worker: usize) -> Option<usize> {
+    config.server.pin.then(|| cpus.get(worker % cpus.len().max(1)).copied()).flatten()
 }
 
 impl Workers {
@@ -74,8 +85,8 @@ impl Workers {
             let inbox = Arc::new(Inbox::new().map_err(ServerError::Thread)?);
             let metrics = metrics.workers[index].clone();
             workers.inboxes.push(inbox.clone());
-            let cpu = config.server.pin.then(|| cpus.get(index % cpus.len().max(1))).flatten();
-            let (cpu, shared, sink) = (cpu.copied(), shared.clone(), log.sink());
+            let cpu = cpu_of(config, &cpus, index);
+            let (shared, sink) = (shared.clone(), log.sink());
             let started = started.clone();
             let body = move || {
                 if let Some(cpu) = cpu

@@ -38,16 +38,25 @@ pub enum NetError {
     },
 }
 
+/// What a listener is like, beside its address.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listening<'a> {
+    /// `listen(2)` backlog.
+    pub backlog: i32,
+    /// Congestion control of accepted sockets; `None`: the host's.
+    pub congestion: Option<&'a str>,
+    /// The processor whose connections it takes, among those that share the port (`SO_INCOMING_CPU`;
+    /// heeded since Linux 6.2); connections of others go by the hash.
+    pub cpu: Option<usize>,
+    /// Bytes not sent yet with which accepted sockets take no more (`TCP_NOTSENT_LOWAT`).
+    pub unsent_bytes: Option<u32>,
+}
+
 /// A nonblocking TCP listener on `addr` (a port of zero: one that is free), shared with the other
 /// workers' by `SO_REUSEPORT`.
 ///
-/// Accepted sockets inherit `TCP_NODELAY` and the congestion control (the host's when `None`). An
-/// IPv6 wildcard takes IPv4 as well.
-pub fn listener(
-    addr: SocketAddr,
-    backlog: i32,
-    congestion: Option<&str>,
-) -> io::Result<TcpListener> {
+/// Accepted sockets inherit `TCP_NODELAY` and what `listening` says. An IPv6 wildcard takes IPv4 as well.
+pub fn listener(addr: SocketAddr, listening: Listening<'_>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -55,12 +64,18 @@ pub fn listener(
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
-    if let Some(name) = congestion {
+    if let Some(name) = listening.congestion {
         socket.set_tcp_congestion(name.as_bytes())?;
+    }
+    if let Some(cpu) = listening.cpu {
+        socket.set_cpu_affinity(cpu)?;
+    }
+    if let Some(bytes) = listening.unsent_bytes {
+        socket.set_tcp_notsent_lowat(bytes)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(backlog)?;
+    socket.listen(listening.backlog)?;
     Ok(socket.into())
 }
 
@@ -102,8 +117,14 @@ mod tests {
     #[test]
     fn listeners_share_a_port_and_hand_down_their_settings() {
         let addr = "127.0.0.1:0".parse().unwrap();
-        let first = listener(addr, 16, Some("reno")).unwrap();
-        let second = listener(first.local_addr().unwrap(), 16, Some("reno")).unwrap();
+        let listening = Listening {
+            backlog: 16,
+            congestion: Some("reno"),
+            cpu: Some(0),
+            unsent_bytes: Some(128 << 10),
+        };
+        let first = listener(addr, listening).unwrap();
+        let second = listener(first.local_addr().unwrap(), listening).unwrap();
         assert_eq!(first.local_addr().unwrap(), second.local_addr().unwrap());
         drop(second);
 
@@ -115,14 +136,17 @@ mod tests {
             }
         };
         assert!(accepted.nodelay().unwrap());
-        assert_eq!(in_force(&Socket::from(accepted)).unwrap(), "reno");
+        let accepted = Socket::from(accepted);
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), 128 << 10);
+        assert_eq!(in_force(&accepted).unwrap(), "reno");
     }
 
     #[test]
     fn an_ipv6_listener_takes_ipv4() {
         // The address is loopback's in IPv6's clothes; a host without IPv6 has nothing to show here.
         let addr = "[::ffff:127.0.0.1]:0".parse().unwrap();
-        let Ok(listener) = listener(addr, 16, None) else { return };
+        let listening = Listening { backlog: 16, ..Listening::default() };
+        let Ok(listener) = listener(addr, listening) else { return };
         let port = listener.local_addr().unwrap().port();
         TcpStream::connect(("127.0.0.1", port)).unwrap();
     }

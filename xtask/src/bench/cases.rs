@@ -59,14 +59,26 @@ enum Kind {
 }
 
 use Contender::{
-    Caddy, Constant, Edge, EdgeCache, EdgeOther, Lighttpd, Nginx, NginxCache, NginxSlice, Splice,
-    Squid, TokioUring, TrafficServer, Varnish,
+    Caddy, Constant, Edge, EdgeCache, EdgeOther, EdgeSteered, Lighttpd, Nginx, NginxCache,
+    NginxSlice, Splice, Squid, TokioUring, TrafficServer, Varnish,
 };
 
-const BULK: &[Contender] =
-    &[Edge, EdgeCache, EdgeOther, Nginx, Splice, Lighttpd, Caddy, Varnish, Squid, TrafficServer];
+const BULK: &[Contender] = &[
+    Edge,
+    EdgeSteered,
+    EdgeCache,
+    EdgeOther,
+    Nginx,
+    Splice,
+    Lighttpd,
+    Caddy,
+    Varnish,
+    Squid,
+    TrafficServer,
+];
 const REQUESTS: &[Contender] = &[
     Edge,
+    EdgeSteered,
     EdgeCache,
     EdgeOther,
     Nginx,

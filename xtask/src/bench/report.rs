@@ -216,7 +216,9 @@ impl Table {
     }
 
     fn verdicts(&self) -> Vec<String> {
-        let ours = |who: &Contender| matches!(who, Contender::Edge | Contender::EdgeCache);
+        let ours = |who: &Contender| {
+            matches!(who, Contender::Edge | Contender::EdgeSteered | Contender::EdgeCache)
+        };
         let mut said = self.said.clone();
         for target in &self.targets {
             for series in self.series.iter().filter(|series| ours(&series.who)) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::server::{Server, sample};
 use super::{Buffer, Event, EventKind, Io, OpId, Ring, RingConfig, Socket};
 use crate::sys::eventfd::EventFd;
-use crate::sys::net::listener;
+use crate::sys::net::{Listening, listener};
 
 /// Long enough that only a test that would hang ever feels it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ fn ring() -> Ring {
 }
 
 fn loopback(addr: &str) -> TcpListener {
-    listener(addr.parse().unwrap(), 64, None).unwrap()
+    listener(addr.parse().unwrap(), Listening { backlog: 64, ..Listening::default() }).unwrap()
 }
 
 fn pair() -> (Socket, UnixStream) {
@@ -80,8 +80,9 @@ fn fill(ring: &mut Ring, socket: &Socket) -> usize {
 #[test]
 fn connections_are_accepted_until_cancelled() {
     let mut ring = ring();
+    let listening = Listening { backlog: 8, ..Listening::default() };
     for addr in ["127.0.0.1:0", "[::ffff:127.0.0.1]:0"] {
-        let Ok(listener) = listener(addr.parse().unwrap(), 8, None) else { continue };
+        let Ok(listener) = listener(addr.parse().unwrap(), listening) else { continue };
         let op = ring.accept(&listener, 5).unwrap();
         let port = listener.local_addr().unwrap().port();
         for _ in 0..3 {

@@ -17,10 +17,18 @@ pub fn edge(who: Contender, start: &Start<'_>, address: SocketAddr, room: &Path)
         ),
         _ => (format!("file://{}", start.arena.root().display()), String::new()),
     };
+    // What a setting is worth: edge-other may have it, and edge not.
+    let more = match who {
+        Contender::EdgeSteered if start.workers == start.cores.len() => {
+            "steer = \"cpu\"".to_owned()
+        }
+        Contender::EdgeOther => std::env::var("EDGE_BENCH_OTHER_LISTEN").unwrap_or_default(),
+        _ => String::new(),
+    };
     Ok(format!(
         "[server]\nworkers = {}\nfill_threads = 1\npin = {}\ndrain_timeout = \"1s\"\n\
          idle_timeout = \"1h\"\n\
-         [[listen]]\naddr = \"{address}\"\n\
+         [[listen]]\naddr = \"{address}\"\n{more}\n\
          [admin]\naddr = \"off\"\n\
          [cache]\n{cache}\n\
          [log]\naccess = \"{}\"\nformat = \"combined\"\nlevel = \"warn\"\n\

@@ -29,7 +29,10 @@ pub enum Contender {
     Edge,
     /// The node, serving from its volume what it fetched from an origin
     EdgeCache,
-    /// Another build of the node, at EDGE_BENCH_OTHER, as edge is: what a change is worth
+    /// As edge is, with `steer = "cpu"`: connections stay on the core of their packets
+    EdgeSteered,
+    /// Another build of the node, at EDGE_BENCH_OTHER, with lines of EDGE_BENCH_OTHER_LISTEN in its
+    /// [[listen]], else as edge is: what a change or a setting is worth
     EdgeOther,
     /// nginx: sendfile, tcp_nopush, open_file_cache, reuseport
     Nginx,
@@ -115,7 +118,7 @@ impl Contender {
     /// Its program, where it is here; the node's must have been built.
     pub fn program(self) -> Option<PathBuf> {
         match self {
-            Contender::Edge | Contender::EdgeCache => {
+            Contender::Edge | Contender::EdgeCache | Contender::EdgeSteered => {
                 Some(sh::cargo_target().join("release/edge")).filter(|binary| binary.is_file())
             }
             Contender::EdgeOther => std::env::var_os(OTHER).map(PathBuf::from),
@@ -163,7 +166,10 @@ impl Contender {
             Ok::<_, anyhow::Error>(path)
         };
         match self {
-            Contender::Edge | Contender::EdgeCache | Contender::EdgeOther => {
+            Contender::Edge
+            | Contender::EdgeCache
+            | Contender::EdgeSteered
+            | Contender::EdgeOther => {
                 let path = config(configs::edge(self, start, address, room)?)?;
                 command.args(["serve", "--config"]).arg(path);
             }
