@@ -80,6 +80,17 @@ impl Nginx {
         counts
     }
 
+    /// What it sent, in order: answers of 200 and 206, as its access log shows them.
+    #[track_caller]
+    pub fn sent(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default();
+        let is_sent = |line: &&str| {
+            let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("access.log: {line:?}"));
+            matches!(status, "200" | "206")
+        };
+        log.lines().filter(is_sent).map(str::to_owned).collect()
+    }
+
     /// Waits until its access log tells of `body_bytes` in all.
     #[track_caller]
     pub fn wait_for_body_bytes(&self, body_bytes: u64) {

@@ -7,7 +7,7 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh, vm};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 11] = [
+pub const TOOLS: [(&str, &str); 16] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("openssl", "openssl"),
@@ -19,6 +19,11 @@ pub const TOOLS: [(&str, &str); 11] = [
     ("strace", "strace"),
     ("faketime", "faketime"),
     ("slowhttptest", "slowhttptest"),
+    ("apt-utils", "apt-ftparchive"),
+    ("python3-pip", "pip3"),
+    ("git", "git"),
+    ("ffmpeg", "ffmpeg"),
+    ("zsync", "zsync"),
 ];
 
 /// Runs every stage, whatever the ones before it said, and sums up.
