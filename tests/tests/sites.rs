@@ -197,6 +197,72 @@ fn explain_says_what_decides() {
 }
 
 #[test]
+fn explain_says_why_a_stored_response_is_used_or_not() {
+    let origin = Origin::start();
+    let page = |control: &str, fields: &[&str]| Page {
+        cache_control: Some(control.into()),
+        fields: fields.iter().map(|field| field.to_string()).collect(),
+        ..Page::of(BODY)
+    };
+    origin.put("/a", page("max-age=600, stale-if-error=60", &[]));
+    origin.put("/old", page("max-age=60, must-revalidate", &["Age: 70"]));
+    origin.put("/while", page("max-age=60, stale-while-revalidate=600", &["Age: 70"]));
+    origin.put("/targeted", page("no-store", &["CDN-Cache-Control: max-age=60"]));
+    origin.put("/vary", page("max-age=600", &["Vary: Accept-Language"]));
+    origin.put("/part", Page::of(Content::new(71, 3 << 20)));
+    let node = Node::start(NodeConfig::default().site(
+        "a.test",
+        &origin.url(),
+        &[
+            "bypass_cookies = [\"session\"]",
+            "methods = [\"GET\", \"HEAD\", \"POST\"]",
+            "finish = \"never\"",
+        ],
+    ));
+    for target in ["/a", "/old", "/while", "/targeted", "/vary"] {
+        node.connect().with_host("a.test").get(target).expect_status(200);
+    }
+    let range = [("Range", "bytes=0-9")];
+    node.connect().with_host("a.test").get_with("/part", &range).expect_status(206);
+    let rows = [
+        ("/a", "", "hit", "stands in for a failing origin for "),
+        ("/a", "", "hit", "Cache-Control: max-age=600, stale-if-error=60"),
+        ("/a", "Cache-Control: no-cache", "revalidate", "asked first: the client says no-cache"),
+        ("/a", "Pragma: no-cache", "revalidate", "section 5.2.1.4"),
+        ("/a", "Cookie: session=1", "passed on", "a cookie of the site's"),
+        ("/a", "Content-Length: 1", "passed on", "its body is in no key"),
+        ("/old", "", "revalidate", "asked first: it is stale"),
+        ("/old", "Cache-Control: max-stale", "revalidate", "may not be used stale"),
+        ("/old", "Cache-Control: only-if-cached", "not cached", "504: it is stale"),
+        ("/while", "", "stale", "RFC 5861 section 3"),
+        ("/while", "Cache-Control: max-stale", "stale", "RFC 9111 section 5.2.1.2"),
+        ("/targeted", "", "hit", "CDN-Cache-Control: max-age=60"),
+        ("/vary", "", "hit", "variant by accept-language"),
+        ("/vary", "Accept-Language: de", "miss", "variants by accept-language, none for"),
+        ("/none", "Cache-Control: only-if-cached", "not cached", "504: nothing is stored"),
+        ("/none", "Cache-Control: no-store", "miss", "not stored: the client says no-store"),
+        ("/part", "", "partial", "bytes that are not there are asked for"),
+    ];
+    let asked = origin.requests();
+    for (target, field, outcome, line) in rows {
+        let url = format!("http://a.test{target}");
+        let mut args = vec!["explain", &url];
+        if !field.is_empty() {
+            args.extend(["-H", field]);
+        }
+        let said = json(&node, &args);
+        assert_eq!(said["outcome"], outcome, "{target} {field}: {said:#}");
+        let (_, text) = edge(&node, &args);
+        assert!(text.contains(line), "{target} {field}: no {line:?} in\n{text}");
+    }
+    for (method, outcome) in [("POST", "passed on"), ("PUT", "refused"), ("HEAD", "hit")] {
+        let said = json(&node, &["explain", "http://a.test/a", "--method", method]);
+        assert_eq!(said["outcome"], outcome, "{method}: {said:#}");
+    }
+    assert_eq!(origin.requests(), asked, "nobody is asked");
+}
+
+#[test]
 fn a_reload_applies_what_it_can_and_names_the_rest() {
     let origin = Origin::with("/a", Page::of(BODY));
     let mut node = Node::start(NodeConfig::of(&origin.url()));

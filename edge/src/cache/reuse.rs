@@ -76,6 +76,37 @@ pub fn decide(meta: &Meta, asked: &RequestControl, now: Now) -> Use {
     }
 }
 
+/// Why [`decide`] has the origin asked first, and the section of RFC 9111 that says so; `None` where it
+/// does not.
+pub fn why_ask(
+    meta: &Meta,
+    asked: &RequestControl,
+    now: Now,
+) -> Option<(&'static str, &'static str)> {
+    if decide(meta, asked, now) != Use::Ask {
+        return None;
+    }
+    let age_ms = meta.age_ms(now);
+    let is_old = asked.max_age.is_some_and(|seconds| seconds == 0 || age_ms > seconds * 1000);
+    Some(if asked.no_cache {
+        ("the client says no-cache", "5.2.1.4")
+    } else if asked.no_store {
+        ("the client says no-store", "5.2.1.5")
+    } else if meta.reuse.no_cache {
+        ("it is never used unasked (no-cache, or revalidate of a rule)", "5.2.2.4")
+    } else if is_old {
+        ("it is older than the client's max-age", "5.2.1.1")
+    } else if asked.min_fresh.is_some() {
+        ("it is not fresh for the client's min-fresh", "5.2.1.3")
+    } else if asked.max_stale.is_none() {
+        ("it is stale", "4.2")
+    } else if meta.reuse.no_stale {
+        ("it may not be used stale, whatever the client takes", "4.2.4")
+    } else {
+        ("it is staler than the client's max-stale", "5.2.1.2")
+    })
+}
+
 /// Whether `meta` may be used because the origin fails; `grace_ms` is the site's word (RFC 5861 §4,
 /// RFC 9111 §4.2.4).
 pub fn may_stand_in(meta: &Meta, grace_ms: u64, now: Now) -> bool {
@@ -141,6 +172,26 @@ mod tests {
             let asked = RequestControl::parse([request.as_bytes()], []);
             let found = decide(&meta(age_s, response), &asked, NOW);
             assert_eq!(found, expected, "{age_s} s, {response:?} to {request:?}");
+        }
+    }
+
+    #[test]
+    fn why_the_origin_is_asked() {
+        for (age_s, response, request, section) in [
+            (1, "", "", None),
+            (1, "", "no-cache", Some("5.2.1.4")),
+            (1, "", "no-store", Some("5.2.1.5")),
+            (1, "no-cache", "", Some("5.2.2.4")),
+            (9, "", "max-age=8", Some("5.2.1.1")),
+            (99, "", "min-fresh=8", Some("5.2.1.3")),
+            (100, "", "", Some("4.2")),
+            (100, "stale-while-revalidate=9", "", None),
+            (110, "", "max-stale=9", Some("5.2.1.2")),
+            (110, "must-revalidate", "max-stale", Some("4.2.4")),
+        ] {
+            let asked = RequestControl::parse([request.as_bytes()], []);
+            let found = why_ask(&meta(age_s, response), &asked, NOW).map(|(_, section)| section);
+            assert_eq!(found, section, "{age_s} s, {response:?} to {request:?}");
         }
     }
 

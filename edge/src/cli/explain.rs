@@ -12,7 +12,7 @@ pub struct Args {
     /// A field of the request
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// GET or HEAD
+    /// Method of the request
     #[arg(long, default_value = "GET")]
     method: String,
     /// Address the request comes from; this host without

@@ -5,17 +5,13 @@ use serde_json::{Value, json};
 use super::content_lines;
 use super::domains::origin_urls;
 use super::explain_access;
+use super::explain_reuse::{freshness_lines, missing_lines, use_of, way_lines, would_be_lines};
 use super::node::Node;
 use crate::admin::Refusal;
-use crate::cache::policy::Policy;
 use crate::cache::purge::{Kind, Rule as Purge};
-use crate::cache::reuse::{Use, decide};
-use crate::cache::{Body, Object};
-use crate::clock::Now;
+use crate::cache::{Body, Key, Object};
 use crate::config::{Origin, Rule, RuleMatch, Site as SiteConfig, duration_text};
-use crate::http::cache_control::RequestControl;
-use crate::http::request::{Method, Parsed, RequestHead, parse};
-use crate::origin::{Head, facts, head};
+use crate::http::request::{Parsed, RequestHead, parse};
 use crate::session::key::{self, Part};
 use crate::site::Site;
 
@@ -74,27 +70,9 @@ impl Node {
         content_lines::field_lines(&mut lines, site, &head);
         let found_by = key::key(self.cache.seed(), site, &host, &head);
         key_lines(&mut lines, site, (&host, &head), &format!("{found_by:?}"));
-        let in_memory = self.cache.lookup_for(found_by, head.headers());
-        let where_it_is = if in_memory.is_some() { "in memory" } else { "on a volume" };
-        let object = in_memory.or_else(|| self.cache.load_for(found_by, head.headers()));
-        let outcome = match &object {
-            Some(object) => {
-                self.stored_lines(&mut lines, object, where_it_is);
-                freshness_lines(&mut lines, site, rule, object);
-                use_of(&mut lines, object, &head)
-            }
-            None => {
-                lines.say("stored", "nothing", "");
-                let target = key::origin_target(site, &head);
-                self.purge_lines(&mut lines, site, &target);
-                would_be_lines(&mut lines, &site.config, rule);
-                "miss"
-            }
-        };
-        let outcome = match (head.method, rule.is_some_and(|rule| rule.bypass)) {
-            (Method::Get | Method::Head, true) => "bypass",
-            (Method::Get | Method::Head, false) => outcome,
-            _ => "passed on",
+        let outcome = match way_lines(&mut lines, site, rule, &head) {
+            Some(outcome) => outcome,
+            None => self.lookup_lines(&mut lines, (site, rule), (&head, found_by)),
         };
         lines.say("outcome", outcome, "");
         Ok(json!({
@@ -106,13 +84,49 @@ impl Node {
         }))
     }
 
+    /// What lies under the key, and what the request makes of it.
+    fn lookup_lines(
+        &self,
+        lines: &mut Lines,
+        (site, rule): (&Site, Option<&Rule>),
+        (head, found_by): (&RequestHead<'_>, Key),
+    ) -> &'static str {
+        let in_memory = self.cache.lookup_for(found_by, head.headers());
+        let where_it_is = if in_memory.is_some() { "in memory" } else { "on a volume" };
+        let object = in_memory.or_else(|| self.cache.load_for(found_by, head.headers()));
+        match &object {
+            Some(object) => {
+                self.stored_lines(lines, object, where_it_is);
+                freshness_lines(lines, site, rule, object);
+                let outcome = use_of(lines, object, head);
+                let is_whole =
+                    self.cache.held(object).is_none_or(|held| Some(held.bytes) == object.len());
+                if is_whole { outcome } else { missing_lines(lines, outcome) }
+            }
+            None => {
+                let others = self.cache.lookup(found_by);
+                match others.as_ref().map(|list| &list.body) {
+                    Some(Body::Variants(list)) => {
+                        let names = list.names().collect::<Vec<_>>().join(", ");
+                        let text = format!("variants by {names}, none for this request");
+                        lines.say("stored", text, "Vary, RFC 9111 section 4.1");
+                    }
+                    _ => lines.say("stored", "nothing", ""),
+                }
+                let target = key::origin_target(site, head);
+                self.purge_lines(lines, site, &target);
+                would_be_lines(lines, &site.config, (rule, head))
+            }
+        }
+    }
+
     fn stored_lines(&self, lines: &mut Lines, object: &Object, where_it_is: &str) {
         let len =
             object.len().map_or("length not known yet".to_owned(), |len| format!("{len} bytes"));
         lines.say("stored", format!("{where_it_is}: status {}, {len}", object.meta.status), "");
         match &object.body {
             Body::File { .. } => lines.say("stored", "the origin's own file, sent as it is", ""),
-            Body::Variants(_) => lines.say("stored", "variants, none for these fields", "Vary"),
+            Body::Variants(_) => {}
             Body::Memory(_) => lines.say("stored", "body with its head", ""),
             Body::Slices(slices) => {
                 lines.say(
@@ -126,6 +140,11 @@ impl Node {
                     lines.say("stored", text, "");
                 }
             }
+        }
+        let list = object.meta.variant_of.and_then(|url| self.cache.lookup(url));
+        if let Some(Body::Variants(list)) = list.as_ref().map(|list| &list.body) {
+            let names = list.names().collect::<Vec<_>>().join(", ");
+            lines.say("stored", format!("variant by {names}"), "Vary, RFC 9111 section 4.1");
         }
         if let Some(etag) = &object.meta.etag {
             lines.say("stored", format!("ETag {etag}"), "");
@@ -252,88 +271,6 @@ fn key_lines(lines: &mut Lines, site: &Site, (host, head): (&str, &RequestHead<'
         lines.say("key", text, from.clone());
     });
     lines.say("origin", format!("asked for {}", key::origin_target(site, head)), "");
-}
-
-/// The sum of freshness of what is stored.
-fn freshness_lines(lines: &mut Lines, site: &Site, rule: Option<&Rule>, object: &Object) {
-    let (meta, now) = (&object.meta, Now::read());
-    let seconds = |ms: u64| format!("{}.{:03} s", ms / 1000, ms % 1000);
-    let received = Now { mono_ms: now.mono_ms, unix_ms: meta.received_unix_ms };
-    let stored = Head::read(meta.status, &head::read_block(&meta.headers), received);
-    let mut facts = facts::facts(&stored);
-    let policy = Policy { rule, status_ttl: &site.config.status_ttl };
-    let decider = policy.apply(&mut facts);
-    let from = match (&object.body, rule, decider) {
-        (Body::File { .. }, _, _) => "a file is believed for a second".to_owned(),
-        (_, _, crate::cache::policy::Decider::Origin) => origin_source(&stored, site),
-        (_, Some(rule), decider) => format!("{}, {}", decider.as_str(), rule.place),
-        (_, None, decider) => decider.as_str().to_owned(),
-    };
-    lines.say("freshness", format!("lifetime {}", seconds(meta.lifetime_ms)), from);
-    let initial = format!("age when it came {}", seconds(meta.initial_age_ms));
-    lines.say("freshness", initial, "RFC 9111 section 4.2.3: Date, Age, time it took");
-    let since = now.unix_ms.saturating_sub(meta.received_unix_ms);
-    lines.say("freshness", format!("time since {}", seconds(since)), "RFC 9111 section 4.2.3");
-    let (age_ms, left) = (meta.age_ms(now), meta.lifetime_ms.saturating_sub(meta.age_ms(now)));
-    let text = match meta.is_fresh(now) {
-        true => format!("age {} < lifetime: fresh for {}", seconds(age_ms), seconds(left)),
-        false => format!("age {} >= lifetime: stale", seconds(age_ms)),
-    };
-    lines.say("freshness", text, "RFC 9111 section 4.2");
-}
-
-/// What this request makes of it (RFC 9111 section 5.2.1, RFC 5861).
-fn use_of(lines: &mut Lines, object: &Object, head: &RequestHead<'_>) -> &'static str {
-    let asked = RequestControl::parse(head.all("cache-control"), head.all("pragma"));
-    let (outcome, text) = match decide(&object.meta, &asked, Now::read()) {
-        Use::Fresh => ("hit", "used as it is"),
-        Use::Stale => ("stale", "used though stale: the client takes it so"),
-        Use::StaleWhile => ("stale", "used though stale, and asked for anew meanwhile"),
-        Use::Ask => ("revalidate", "the origin is asked first"),
-    };
-    lines.say("freshness", text, "RFC 9111 sections 4 and 5.2, RFC 5861");
-    outcome
-}
-
-/// Which words of the origin a lifetime comes from.
-fn origin_source(stored: &Head, site: &Site) -> String {
-    let facts = facts::facts(stored);
-    let control = &facts.cache_control;
-    let text = if control.s_maxage_s.is_some() {
-        "s-maxage, RFC 9111 section 5.2.2.10"
-    } else if control.max_age_s.is_some() {
-        "max-age, RFC 9111 section 5.2.2.1"
-    } else if facts.expires_unix_s.is_some() {
-        "Expires less Date, RFC 9111 section 5.3"
-    } else {
-        let most = duration_text(site.config.default_ttl_ms);
-        let from = source(&site.config, "default_ttl");
-        return format!(
-            "a tenth of the time since Last-Modified, 10 s to {most} ({from}), RFC 9111 section 4.2.2"
-        );
-    };
-    text.to_owned()
-}
-
-/// What would be made of an answer that says nothing about itself.
-fn would_be_lines(lines: &mut Lines, site: &SiteConfig, rule: Option<&Rule>) {
-    let say = |lines: &mut Lines, text: String, from: String| lines.say("would be", text, from);
-    match rule {
-        Some(rule) if rule.bypass => {
-            return say(lines, "not stored".to_owned(), rule.place.to_string());
-        }
-        Some(Rule { ttl_ms: Some(ttl_ms), overrides, place, .. }) => {
-            let order = if *overrides { "override" } else { "if the origin says no lifetime" };
-            let text = format!("stored for {}, {order}", duration_text(*ttl_ms));
-            return say(lines, text, place.to_string());
-        }
-        _ => {}
-    }
-    let most = duration_text(site.default_ttl_ms);
-    let text = format!(
-        "stored as long as the origin says, else a tenth of the time since Last-Modified, 10 s to {most}"
-    );
-    say(lines, text, source(site, "default_ttl"));
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod content_lines;
 mod domains;
 mod explain;
 mod explain_access;
+mod explain_reuse;
 mod node;
 mod planes;
 mod prefetch;

@@ -33,6 +33,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use demand::{Demand, Want};
+pub use pass::{Route, route};
 pub use vet::asker;
 
 use crate::abuse::{Desk, Tally};

@@ -18,7 +18,7 @@ use crate::site::Site;
 
 /// How a request is dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub enum Route {
     /// From the store, filled if need be.
     Store,
     /// By the origin, for this client only.
@@ -30,7 +30,7 @@ pub(super) enum Route {
 }
 
 /// How `site` deals with `head`.
-pub(super) fn route(head: &RequestHead<'_>, site: &Site) -> Route {
+pub fn route(head: &RequestHead<'_>, site: &Site) -> Route {
     let is_read = matches!(head.method, Method::Get | Method::Head);
     if head.method == Method::Trace || !site.config.takes(head.method_text) {
         return Route::Refuse;
@@ -80,6 +80,9 @@ impl Session {
         }
         self.exchange.keep_alive = keeps_alive;
         self.exchange.outcome = Outcome::Bypass;
+        // RFC 9211 §2.2
+        let is_read = matches!(head.method, Method::Get | Method::Head);
+        self.exchange.forward = if is_read { "bypass" } else { "method" };
         let request = Passing::new(head, (self.client(), self.scheme), site.config.pass.upgrade);
         let request = request.edited(|fields| steer::request_fields(&site, head.path, fields));
         let pipe = |held| Upload::new(context.notify.clone(), context.token, held);
