@@ -93,6 +93,11 @@ impl Filler {
         let mut fill = None;
         loop {
             let writer = match self.first_missing(object, at..wanted.end, ticket).await {
+                // What is missing is not stored (RFC 9111 §5.2.1.7).
+                Ok(Some(_)) if demand.control.only_if_cached => {
+                    ticket.fail(FillError::NotCached);
+                    return Err(Unfetched::Failed(FillError::NotCached));
+                }
                 Ok(Some(writer)) => writer,
                 Ok(None) => return Ok(()),
                 Err(error) => {

@@ -12,7 +12,7 @@ use crate::cache::policy::Policy;
 use crate::cache::{Body, Cache, Key, Meta, Object, Reuse, Variants};
 use crate::clock::Now;
 use crate::http::lines;
-use crate::origin::facts::{facts, reuse, varies_with};
+use crate::origin::facts::{facts, reuse, shared, varies_with};
 use crate::origin::verdict::Part;
 use crate::origin::{Head, head, version};
 use crate::session::Demand;
@@ -31,6 +31,36 @@ pub struct Freshness {
     pub no_cache: bool,
     /// Whether it is the answer to one request only: the next must ask, whenever it comes.
     pub is_for_one: bool,
+}
+
+/// A stored response, and what the one who asked gets instead where that is more: fields that are for
+/// nobody else (RFC 9111 §5.2.2.4, §5.2.2.7).
+pub struct Found {
+    /// For everybody.
+    pub object: Arc<Object>,
+    own: Option<Arc<Object>>,
+}
+
+impl Found {
+    /// What was made of an answer with `head`.
+    pub fn new(object: Arc<Object>, head: &Head, freshness: Freshness) -> Found {
+        let own = shared(head).is_some().then(|| {
+            let meta = Meta { headers: block(head, freshness), ..object.meta.clone() };
+            Arc::new(Object::new(object.key, meta, object.body.clone()))
+        });
+        Found { object, own }
+    }
+
+    /// For who asked.
+    pub fn own(&self) -> Arc<Object> {
+        self.own.as_ref().unwrap_or(&self.object).clone()
+    }
+}
+
+impl From<Arc<Object>> for Found {
+    fn from(object: Arc<Object>) -> Found {
+        Found { object, own: None }
+    }
 }
 
 /// How long the answer with `head` may be used; `None` when it may not be stored.
@@ -246,10 +276,7 @@ fn meta(
 ) -> Meta {
     Meta {
         status,
-        headers: match freshness.tells_client {
-            true => head.with_lifetime(freshness.lifetime_ms / 1000).block(),
-            false => head.block(),
-        },
+        headers: block(shared(head).as_ref().unwrap_or(head), freshness),
         etag: head.etag.clone(),
         last_modified_unix_s: head.last_modified_unix_s,
         received_unix_ms: answer.received.unix_ms,
@@ -260,6 +287,13 @@ fn meta(
         key_text: key_text(demand),
         tags: head.tags.clone(),
         stamp: cache.stamp_at(answer.asked),
+    }
+}
+
+fn block(head: &Head, freshness: Freshness) -> Box<[u8]> {
+    match freshness.tells_client {
+        true => head.with_lifetime(freshness.lifetime_ms / 1000).block(),
+        false => head.block(),
     }
 }
 

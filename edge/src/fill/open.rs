@@ -12,7 +12,7 @@ use super::filler::Filler;
 use super::flight::Flight;
 use super::gate::Slot;
 use super::http::Answer;
-use super::object::{self, Freshness};
+use super::object::{self, Found, Freshness};
 use super::relay;
 use crate::cache::reuse::{Use, decide, may_stand_in};
 use crate::cache::{Body, Cache, FillError, Object, Opened, Relay, Slices, StoreError, Ticket};
@@ -30,9 +30,9 @@ use crate::session::demand::Want;
 /// What opening came to.
 enum Opening {
     /// For everybody who asked, with the body that is to be poured into it.
-    Shared(Arc<Object>, Outcome, Option<Box<Rest>>),
+    Shared(Found, Outcome, Option<Box<Rest>>),
     /// The same, but only for who asked: whoever comes next must ask, too.
-    Single(Arc<Object>, Outcome, Option<Box<Rest>>),
+    Single(Found, Outcome, Option<Box<Rest>>),
     /// For one client only, with the bytes of it that were read already.
     Private(Box<Answer>, Vec<Bytes>),
     /// Nothing.
@@ -54,7 +54,7 @@ impl Filler {
         let mut fill = None;
         let opening = match &demand.site.config.origin {
             config::Origin::File { root, .. } => match file::open(self.cache(), &demand, root) {
-                Ok((object, outcome)) => Opening::Shared(object, outcome, None),
+                Ok((object, outcome)) => Opening::Shared(object.into(), outcome, None),
                 Err(error) => Opening::Failed(error),
             },
             config::Origin::Http { .. } => self.open_http(&demand, &mut fill).await,
@@ -65,27 +65,29 @@ impl Filler {
         }
         let joined = flight.map_or_else(Vec::new, Flight::land);
         match opening {
-            Opening::Single(object, outcome, rest) => {
-                demand.ticket.open(Opened::Object(object.clone(), outcome));
+            Opening::Single(found, outcome, rest) => {
+                demand.ticket.open(Opened::Object(found.own(), outcome));
                 self.again(joined);
                 if let Some(rest) = rest {
                     let tickets = [demand.ticket.clone()];
-                    self.pour(&demand, &object, rest, &tickets).await;
+                    self.pour(&demand, &found.object, rest, &tickets).await;
                 }
             }
-            Opening::Shared(object, outcome, rest) => {
-                let (joined, others) = self.fitting(&object, joined);
+            Opening::Shared(found, outcome, rest) => {
+                let object = &found.object;
+                let (joined, others) = self.fitting(object, joined);
                 self.again(others);
                 let tickets: Vec<Arc<Ticket>> =
                     std::iter::once(&demand).chain(&joined).map(|one| one.ticket.clone()).collect();
                 drop(joined);
-                for ticket in &tickets {
+                demand.ticket.open(Opened::Object(found.own(), outcome));
+                for ticket in &tickets[1..] {
                     ticket.open(Opened::Object(object.clone(), outcome));
                 }
                 if let Some(rest) = rest {
                     let range = rest.part.start..rest.part.end.unwrap_or(0);
-                    let lead = self.pour(&demand, &object, rest, &tickets);
-                    self.with_help(&demand, &object, range, lead).await;
+                    let lead = self.pour(&demand, object, rest, &tickets);
+                    self.with_help(&demand, object, range, lead).await;
                 }
             }
             Opening::Private(answer, first) => {
@@ -114,10 +116,12 @@ impl Filler {
             |found: &Arc<Object>| stale.as_ref().is_some_and(|stale| Arc::ptr_eq(stale, found));
         if let Some(found) = found.as_ref().filter(|found| !asked_for_news(found)) {
             match decide(&found.meta, &demand.control, Now::read()) {
-                Use::Fresh => return Opening::Shared(found.clone(), Outcome::Hit, None),
-                Use::Stale => return Opening::Single(found.clone(), Outcome::Stale, None),
+                Use::Fresh => return Opening::Shared(found.clone().into(), Outcome::Hit, None),
+                Use::Stale => return Opening::Single(found.clone().into(), Outcome::Stale, None),
                 // Who finds it in memory next is answered at once, and asks.
-                Use::StaleWhile => return Opening::Shared(found.clone(), Outcome::Stale, None),
+                Use::StaleWhile => {
+                    return Opening::Shared(found.clone().into(), Outcome::Stale, None);
+                }
                 Use::Ask => {}
             }
         }
@@ -151,7 +155,7 @@ impl Filler {
         match (opening, stale) {
             (_, Some(stale)) if failed && may_stand_in(&stale.meta, grace_ms, Now::read()) => {
                 tracing::debug!(key = %stale.meta.key_text, "stale object used");
-                Opening::Shared(stale, Outcome::Stale, None)
+                Opening::Shared(stale.into(), Outcome::Stale, None)
             }
             // §5.2.2.2: not 502, what is stored must not hide that it could not be validated.
             (Err(Failure::Connect | Failure::Broken), Some(stale)) if stale.meta.reuse.no_stale => {
@@ -235,9 +239,10 @@ impl Filler {
             }
         }
         cache.insert(object.clone(), answer.received);
+        let found = Found::new(object, &answer.head, freshness);
         match freshness.is_for_one {
-            true => Opening::Single(object, Outcome::Miss, rest),
-            false => Opening::Shared(object, Outcome::Miss, rest),
+            true => Opening::Single(found, Outcome::Miss, rest),
+            false => Opening::Shared(found, Outcome::Miss, rest),
         }
     }
 
@@ -257,8 +262,8 @@ impl Filler {
             return None;
         };
         match self.store(demand, answer, freshness, part, None) {
-            Opening::Shared(object, _, Some(rest)) | Opening::Single(object, _, Some(rest)) => {
-                Some((object, rest))
+            Opening::Shared(found, _, Some(rest)) | Opening::Single(found, _, Some(rest)) => {
+                Some((found.object, rest))
             }
             _ => None,
         }
@@ -282,9 +287,10 @@ impl Filler {
         }
         let object =
             object::short(self.cache(), demand, (&answer, freshness), body.concat().into());
+        let found = Found::new(object, &answer.head, freshness);
         Ok(match freshness.is_for_one {
-            true => Opening::Single(object, Outcome::Miss, None),
-            false => Opening::Shared(object, Outcome::Miss, None),
+            true => Opening::Single(found, Outcome::Miss, None),
+            false => Opening::Shared(found, Outcome::Miss, None),
         })
     }
 
@@ -295,9 +301,13 @@ impl Filler {
         let freshness = object::freshness(demand, &head, answer);
         let with = (&head, freshness);
         let object = object::refreshed(self.cache(), stored, demand, with, answer);
+        let found = match freshness {
+            Some(freshness) => Found::new(object, &head, freshness),
+            None => object.into(),
+        };
         Some(match freshness.is_some_and(|freshness| !freshness.is_for_one) {
-            true => Opening::Shared(object, Outcome::Revalidated, None),
-            false => Opening::Single(object, Outcome::Revalidated, None),
+            true => Opening::Shared(found, Outcome::Revalidated, None),
+            false => Opening::Single(found, Outcome::Revalidated, None),
         })
     }
 

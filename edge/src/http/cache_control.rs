@@ -1,6 +1,6 @@
 //! `Cache-Control` (RFC 9111 §5.2, RFC 5861, RFC 8246).
 
-use super::token::{decimal_saturating, members, quoted_members, trim};
+use super::token::{decimal_saturating, is_token_byte, members, quoted_members, trim};
 
 /// What a number too large to hold is taken for, seconds (RFC 9111 §1.2.2).
 pub const DELTA_MAX_S: u64 = 1 << 31;
@@ -16,8 +16,9 @@ pub struct Directive<'a> {
 
 /// Directives of a response; several field lines are read as one list. Times are in seconds.
 ///
-/// A directive that comes twice is taken at its strictest, a time that is no number is zero (RFC
-/// 9111 §4.2.1), and `no-cache` and `private` with field names are taken as without (§5.2.2).
+/// A directive that comes twice is taken at its strictest, and a time that is no number is zero (RFC
+/// 9111 §4.2.1). `no-cache` and `private` with field names are about these fields alone: see
+/// [`withheld`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are RFC 9111 §5.2.2's")]
 pub struct CacheControl {
@@ -53,6 +54,32 @@ fn unquoted(text: &[u8]) -> &[u8] {
     }
 }
 
+/// Fields without which a response could not be stored, validated or told from another: who names one
+/// of them in `no-cache="…"` or `private="…"` means all.
+const INDISPENSABLE: [&[u8]; 7] =
+    [b"age", b"cache-control", b"date", b"etag", b"expires", b"last-modified", b"vary"];
+
+/// The fields of a response that are for the one who asked, and not for those who are answered from
+/// the store: the names in `no-cache="…"` and `private="…"` (RFC 9111 §5.2.2.4, §5.2.2.7).
+pub fn withheld<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    let directives = lines.into_iter().flat_map(directives);
+    directives.filter_map(|directive| withheld_by(&directive)).flat_map(members)
+}
+
+/// The list of names of a directive that is about some fields alone. What is no such list is about
+/// all of them (§5.2.2.4).
+fn withheld_by<'a>(directive: &Directive<'a>) -> Option<&'a [u8]> {
+    let is_either = [&b"no-cache"[..], b"private"];
+    is_either.iter().find(|name| directive.name.eq_ignore_ascii_case(name))?;
+    let names = directive.argument?;
+    let is_name = |name: &[u8]| {
+        name.iter().all(|byte| is_token_byte(*byte))
+            && !name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+            && !INDISPENSABLE.iter().any(|needed| needed.eq_ignore_ascii_case(name))
+    };
+    (members(names).next().is_some() && members(names).all(is_name)).then_some(names)
+}
+
 impl CacheControl {
     /// Reads every line of the field.
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> CacheControl {
@@ -72,8 +99,9 @@ impl CacheControl {
             (b"must-understand", &mut self.must_understand),
             (b"immutable", &mut self.immutable),
         ];
+        let is_qualified = withheld_by(directive).is_some();
         for (name, flag) in flags {
-            *flag |= directive.name.eq_ignore_ascii_case(name);
+            *flag |= directive.name.eq_ignore_ascii_case(name) && !is_qualified;
         }
         let times: [(&[u8], &mut Option<u64>); 4] = [
             (b"max-age", &mut self.max_age),
@@ -189,8 +217,14 @@ mod tests {
             ("public, s-maxage=5", CacheControl { public: true, s_maxage: Some(5), ..none }),
             ("no-store|private", CacheControl { no_store: true, private: true, ..none }),
             // §5.2.2.4, §5.2.2.7: qualified forms
-            ("no-cache=\"a, b\"", CacheControl { no_cache: true, ..none }),
-            ("private=\"a, no-store\"", CacheControl { private: true, ..none }),
+            ("no-cache=\"a, b\"", none),
+            ("private=a", none),
+            ("private=\"a, no-store\", no-cache", CacheControl { no_cache: true, ..none }),
+            // What is no list of names, or cannot be done without, is taken as unqualified.
+            ("no-cache=\"\"", CacheControl { no_cache: true, ..none }),
+            ("private=\"a b\"", CacheControl { private: true, ..none }),
+            ("private=\"a, ETag\"", CacheControl { private: true, ..none }),
+            ("no-cache=\"Content-Type\"", CacheControl { no_cache: true, ..none }),
             // §1.2.2: overflow
             ("max-age=2147483649", CacheControl { max_age: Some(DELTA_MAX_S), ..none }),
             (
@@ -212,6 +246,21 @@ mod tests {
             ("stale-if-error=4", CacheControl { stale_if_error: Some(4), ..none }),
         ] {
             assert_eq!(parse(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn fields_that_are_for_one_are_found() {
+        for (value, expected) in [
+            ("", &[][..]),
+            ("no-cache, private", &[]),
+            ("max-age=1, no-cache=\"X-A, x-b\"|Private=set-cookie", &["X-A", "x-b", "set-cookie"]),
+            ("other=\"x-a\"", &[]),
+            ("private=\"x-a, date\", no-cache=\"x-c\"", &["x-c"]),
+        ] {
+            let found = withheld(value.split('|').map(str::as_bytes));
+            let expected: Vec<&[u8]> = expected.iter().map(|name| name.as_bytes()).collect();
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{value}");
         }
     }
 

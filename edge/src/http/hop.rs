@@ -19,15 +19,23 @@ const HOP_BY_HOP: [&str; 10] = [
 
 /// Fields by which proxies tell an origin whom they speak for. From a client they are hearsay, and
 /// many origins build links and pages from them: what is passed on is the node's own word.
-const HEARSAY: [&str; 9] = [
+const HEARSAY: [&str; 17] = [
+    "client-ip",
     "forwarded",
+    "front-end-https",
     "proxy",
     "true-client-ip",
     "x-client-ip",
+    "x-cluster-client-ip",
     "x-forwarded",
     "x-host",
+    "x-http-host-override",
+    "x-original-host",
     "x-original-url",
+    "x-originating-ip",
     "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
     "x-rewrite-url",
 ];
 

@@ -5,7 +5,7 @@ use ::http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, PRAGMA, SET_
 use super::Head;
 use crate::cache::Reuse;
 use crate::cache::freshness::{CacheFacts, ResponseFacts, Vary};
-use crate::http::cache_control::CacheControl;
+use crate::http::cache_control::{CacheControl, withheld};
 use crate::http::{date, targeted};
 use crate::limits::VARY_FIELDS_MAX;
 
@@ -17,7 +17,7 @@ pub fn facts(head: &Head) -> ResponseFacts {
     let is_old_style = !head.fields.contains_key(CACHE_CONTROL)
         && !is_targeted
         && tokens(&head.fields, &PRAGMA).any(|token| token.eq_ignore_ascii_case("no-cache"));
-    let lets_stale = [control.stale_while_revalidate, control.stale_if_error];
+    let reuse = Reuse::of(&control);
     // Where the targeted field is valid, it alone decides (RFC 9213 §2.2).
     let mut expires = head.fields.get_all(EXPIRES).iter().filter(|_| !is_targeted);
     ResponseFacts {
@@ -31,7 +31,7 @@ pub fn facts(head: &Head) -> ResponseFacts {
             must_understand: control.must_understand,
             max_age_s: control.max_age,
             s_maxage_s: control.s_maxage,
-            lets_stale: lets_stale.iter().any(|seconds| seconds.is_some_and(|s| s > 0)),
+            lets_stale: reuse.while_revalidate_ms > 0 || reuse.if_error_ms.is_some_and(|ms| ms > 0),
         },
         expires_unix_s: expires.next().map(|value| date::parse(value.as_bytes()).ok_or(())),
         date_unix_s: head.date_unix_s,
@@ -53,6 +53,22 @@ pub fn reuse(head: &Head, no_cache: bool) -> Reuse {
 /// hangs on `Accept-Encoding`.
 pub fn varies_with(head: &Head) -> impl Iterator<Item = &str> + Clone {
     tokens(&head.fields, &VARY).filter(|name| !name.eq_ignore_ascii_case("accept-encoding"))
+}
+
+/// The head as it is stored, where that is less than the one who asked gets: without the fields that
+/// are for nobody else (RFC 9111 §5.2.2.4, §5.2.2.7).
+pub fn shared(head: &Head) -> Option<Head> {
+    if control(head).1 {
+        return None;
+    }
+    let lines = head.fields.get_all(CACHE_CONTROL).iter().map(|value| value.as_bytes());
+    let mut names = withheld(lines).filter_map(|name| HeaderName::from_bytes(name).ok()).peekable();
+    names.peek()?;
+    let mut shared = head.clone();
+    for name in names {
+        shared.fields.remove(name);
+    }
+    Some(shared)
 }
 
 /// The directives that are for this node, and whether they are for it alone (RFC 9213).
@@ -148,6 +164,29 @@ mod tests {
             assert!(!control.no_cache);
         }
         assert_eq!(facts(&[("cdn-cache-control", "a"), ("expires", "0")]).expires_unix_s, None);
+    }
+
+    #[test]
+    fn what_is_for_one_is_not_shared() {
+        let rows = [
+            ("private=\"X-A, x-c\", max-age=1", "", Some("X-B: 2\r\n")),
+            ("no-cache=x-a", "", Some("X-B: 2\r\n")),
+            ("private", "", None),
+            ("max-age=1", "", None),
+            ("private=\"x-a, etag\"", "", None),
+            // RFC 9213 §2.2
+            ("private=\"x-a\"", "max-age=1", None),
+        ];
+        for (control, targeted, expected) in rows {
+            let fields = [("x-a", "1"), ("cache-control", control), ("x-b", "2"), ("x-a", "3")];
+            let head = head(&[&fields[..], &[("cdn-cache-control", targeted)]].concat());
+            let text = shared(&head).map(|head| String::from_utf8(head.block().into()).unwrap());
+            assert_eq!(text.is_some(), expected.is_some(), "{control}");
+            for line in expected.into_iter().chain(["Cache-Control: "]) {
+                assert!(text.as_ref().is_none_or(|text| text.contains(line)), "{control}");
+            }
+            assert!(text.is_none_or(|text| !text.contains("X-A:")), "{control}");
+        }
     }
 
     #[test]

@@ -43,12 +43,11 @@ pub struct Ask {
 pub struct Unaskable;
 
 impl Ask {
-    /// Adds the conditions that let the origin answer 304 for what is stored (RFC 9111 §4.3.1).
+    /// Adds the conditions that let the origin answer 304 for what is stored: the tag must be sent, the
+    /// date should be (RFC 9111 §4.3.1).
     pub fn if_changed_since(mut self, stored: &Meta) -> Ask {
         self.if_none_match = stored.etag.clone();
-        if self.if_none_match.is_none() {
-            self.if_modified_since_unix_s = stored.last_modified_unix_s;
-        }
+        self.if_modified_since_unix_s = stored.last_modified_unix_s;
         self
     }
 
@@ -124,13 +123,16 @@ const OWN: [&str; 10] = [
     "range",
 ];
 
+/// Fields by which a GET says that it is meant as another method, which no key tells.
+const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
 /// The end-to-end fields of a request that go on to an origin with a question whose answer may be
 /// shared, as lines. What a client says in a proxy's place stays here.
 pub fn fields(head: &RequestHead<'_>) -> Box<[u8]> {
     let stays = |name: &str| {
         OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
             || hop::is_hearsay(name)
-            || name.eq_ignore_ascii_case("x-http-method-override")
+            || OTHER_METHODS.iter().any(|other| other.eq_ignore_ascii_case(name))
             || hop::is_hop_by_hop(name)
             || hop::is_named(head.all("connection"), name)
     };

@@ -42,7 +42,12 @@ pub(super) fn object(
     context: &Context<'_>,
 ) {
     let validators = validators(object);
-    match conditional::evaluate(head, &validators) {
+    let precondition = match object.meta.status {
+        200..=299 => conditional::evaluate(head, &validators),
+        // There is nothing the client could have (RFC 9110 §13.2.1).
+        _ => Precondition::Proceed,
+    };
+    match precondition {
         Precondition::Proceed => {}
         Precondition::NotModified => return not_modified(exchange, out, object, context),
         Precondition::Failed => return error(exchange, out, 412, "precondition", context),

@@ -232,7 +232,8 @@ impl Session {
             self.tally.size(object.len());
             answer::object(&mut self.exchange, &mut self.out, head, object, context);
             self.start_answering(context);
-            if good == Use::StaleWhile && object.takes_refresh(context.now) {
+            let asks = good == Use::StaleWhile && !control.only_if_cached;
+            if asks && object.takes_refresh(context.now) {
                 let want = Want::Open { key, range: None, head_only: false, stale: found };
                 self.aside = true;
                 return Some(Action::Demand(demand_of(head, site.clone(), host, want, context)));

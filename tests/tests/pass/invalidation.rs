@@ -63,3 +63,36 @@ fn what_an_unsafe_method_changes_is_asked_for_anew() {
         expect_gets(&node, &origin, target, count);
     }
 }
+
+#[test]
+fn what_belongs_to_others_stays() {
+    let origin = RawOrigin::start(|call| {
+        while let Some(asked) = call.head()? {
+            call.body(&asked)?;
+            match asked.line().split(' ').next() {
+                Some("GET") => call.send(
+                    "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 2\r\n\r\nhi",
+                )?,
+                // RFC 9111 §4.4: who may change one origin has no say about another.
+                _ => call.send(
+                    "HTTP/1.1 201 Created\r\nLocation: http://other.test/a\r\n\
+                     Content-Location: //other.test/b\r\nContent-Length: 0\r\n\r\n",
+                )?,
+            }
+        }
+        Ok(())
+    });
+    let node = node(&origin);
+    let others = |target: &str| {
+        let mut client = node.connect().with_host("other.test");
+        client.get(target).expect_status(200);
+        gets(&origin, target)
+    };
+    assert_eq!((others("/a"), others("/b")), (1, 1));
+    expect_gets(&node, &origin, "/c", 1);
+    let mut client = node.connect();
+    client.request("POST", "/c", &[("Content-Length", "0")]);
+    client.response("POST").unwrap().expect_status(201);
+    assert_eq!((others("/a"), others("/b")), (1, 1));
+    expect_gets(&node, &origin, "/c", 2);
+}

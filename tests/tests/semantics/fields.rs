@@ -28,6 +28,38 @@ fn every_answer_says_how_it_was_come_by() {
 }
 
 #[test]
+fn why_the_origin_was_asked_is_told() {
+    let stage = Stage::with(&["bypass_cookies = [\"session\"]"]);
+    let fresh = "200|Cache-Control: max-age=60|Vary: Foo";
+    let target = stage.target(&[fresh]);
+    let stale = stage.target(&["200|Cache-Control: max-age=60|Age: 70|ETag: \"a\"", "cut"]);
+    let parted = stage.target(&["200|Cache-Control: no-store"]);
+    let rows = [
+        // RFC 9211 §2.2
+        ("GET", &target, "Foo: 1", "fwd=uri-miss; stored"),
+        ("GET", &target, "Foo: 1", "hit; ttl="),
+        ("GET", &target, "Foo: 2", "fwd=vary-miss; stored"),
+        ("GET", &target, "Foo: 1|Cache-Control: no-cache", "fwd=request; stored"),
+        ("GET", &target, "Foo: 1|Cookie: session=1", "fwd=bypass"),
+        ("POST", &target, "Content-Length: 0", "fwd=method"),
+        ("GET", &stale, "", "fwd=uri-miss; stored; ttl=-1"),
+        // §2.5: what is stale has less than nothing left.
+        ("GET", &stale, "", "hit; ttl=-1"),
+        ("GET", &parted, "", "fwd=uri-miss"),
+    ];
+    for (method, target, fields, expected) in rows {
+        let head = stage.ask(method, target, fields).head;
+        let found = head.expect_field("cache-status");
+        let rest = found.strip_prefix("edge; ").unwrap_or_else(|| panic!("{found}"));
+        assert!(rest.starts_with(expected), "{method} {fields}: {found}");
+        assert_eq!(rest.contains("stored"), expected.contains("stored"), "{found}");
+    }
+    // §2: not on what the node says by itself.
+    let own = stage.get(&stage.target(&["cut"]), "Cache-Control: only-if-cached");
+    assert_eq!((own.head.status, own.head.field("cache-status")), (504, None));
+}
+
+#[test]
 fn what_others_said_stays_in_front() {
     let stage = Stage::start();
     let target =

@@ -30,6 +30,18 @@ fn lifetimes() {
             Asked,
         ),
         ("9111 §5.3", "200|Expires: Sun, 06 Nov 1994 08:49:37 GMT", "", "", Asked),
+        ("9111 §5.3", "200|Expires: 0|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", "", "", Asked),
+        ("9111 §5.3", "200|Expires: -1", "", "", Asked),
+        ("9111 §5.3", "200|Expires: tomorrow", "", "", Asked),
+        ("9111 §5.3", "200|Cache-Control: s-maxage=60|Expires: 0", "", "", Stored),
+        ("9111 §4.2.1", "200|Expires: 0|Expires: Thu, 18 Aug 2050 02:01:18 GMT", "", "", Asked),
+        (
+            "9111 §4.2.2",
+            "200|Cache-Control: max-age=0|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+            "",
+            "",
+            Validated("if-modified-since"),
+        ),
         // Nothing said
         ("9111 §4.2.2", "200", "", "", Asked),
         ("9111 §4.2.2", "200|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", "", "", Stored),
@@ -58,6 +70,24 @@ fn lifetimes() {
             "",
             Validated("if-modified-since"),
         ),
+    ]);
+}
+
+#[test]
+fn dates() {
+    const DATE: &str = "9110 §5.6.7";
+    // Three forms, in Greenwich's time
+    Stage::start().play(&[
+        (DATE, "200|Expires: Thu, 18 Aug 2050 02:01:18 GMT", "", "", Stored),
+        (DATE, "200|Expires: Thursday, 18-Aug-50 02:01:18 GMT", "", "", Stored),
+        (DATE, "200|Expires: Thu Aug 18 02:01:18 2050", "", "", Stored),
+        // More than fifty years ahead, two digits are of the past.
+        (DATE, "200|Expires: Sunday, 06-Nov-94 08:49:37 GMT", "", "", Asked),
+        (DATE, "200|Expires: Sun Nov  6 08:49:37 1994", "", "", Asked),
+        (DATE, "200|Expires: Thu, 18 Aug 2050 02:01:18 CET", "", "", Asked),
+        (DATE, "200|Expires: Thu, 18 Aug 2050 02:01:18", "", "", Asked),
+        (DATE, "200|Expires: Thu, 18 Aug 2050 25:01:18 GMT", "", "", Asked),
+        (DATE, "200|Expires: 2050-08-18T02:01:18Z", "", "", Asked),
     ]);
 }
 
@@ -98,6 +128,13 @@ fn directives_are_read_as_a_list() {
         ("9111 §5.2", "200|Cache-Control: foo, bar=\"x, y\", max-age=60", "", "", Stored),
         ("9111 §5.2", "200|Cache-Control: foo=\"max-age=60\", max-age=0", "", "", Asked),
         ("9111 §5.2", "200|Cache-Control: max-age='60'", "", "", Asked),
+        ("9111 §5.2", "200|Cache-Control: max-age=60,, ,", "", "", Stored),
+        ("9111 §5.2", "200|Cache-Control: xmax-age=60", "", "", Asked),
+        ("9111 §5.2", "200|Cache-Control: max-age=60;s-maxage=0", "", "", Asked),
+        ("9111 §4.2.1", "200|Cache-Control: max-age=60.5", "", "", Asked),
+        ("9111 §4.2.1", "200|Cache-Control: max-age=60, max-age=90", "", "", Stored),
+        ("9111 §4.2.1", "200|Cache-Control: s-maxage=x, max-age=60", "", "", Asked),
+        ("9111 §1.2.2", "200|Cache-Control: max-age=2147483648", "", "", Stored),
         ("9111 §1.2.2", "200|Cache-Control: max-age=99999999999999999999", "", "", Stored),
         ("9111 §4.2.1", "200|Cache-Control: max-age=-60", "", "", Asked),
         ("9111 §4.2.1", "200|Cache-Control: max-age=60, max-age=0", "", "", Asked),

@@ -2,10 +2,13 @@
 //! row names the section it comes from. The origin numbers its answers, so that an answer tells
 //! whether it came from the store; ages come from `Age`, so that no story waits.
 
+mod audit;
 mod fields;
+mod framing;
 mod freshness;
 mod model;
 mod origin;
+mod partial;
 mod requests;
 mod stage;
 mod stale;

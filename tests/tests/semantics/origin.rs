@@ -21,8 +21,8 @@ impl Asked {
 }
 
 /// Answers to one target: the first to the first request, the last to all that follow. An answer is
-/// `status|Name: value|…`, after interim ones that end in `||`; `cut` closes the connection; `@N|…` is version N, which is not sent to who
-/// names it.
+/// `status|Name: value|…`, after interim ones that end in `||`; `cut` closes the connection; `@N|…` is version N,
+/// which is not sent to who names it, with the number of the answer in `X-Number`.
 type Script = Vec<String>;
 
 #[derive(Default)]
@@ -97,18 +97,18 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         for interim in interims.split("||").filter(|interim| !interim.is_empty()) {
             stream.write_all(&response(interim, "", true))?;
         }
-        let answer = versioned(answer, condition.as_deref());
+        let answer = versioned(answer, number, condition.as_deref());
         stream.write_all(&response(&answer, &body, is_head))?;
     }
 }
 
 /// The answer to a request with this `If-None-Match`.
-fn versioned(answer: &str, condition: Option<&str>) -> String {
+fn versioned(answer: &str, number: usize, condition: Option<&str>) -> String {
     let Some((_, fields)) = answer.strip_prefix('@').and_then(|rest| rest.split_once('|')) else {
         return answer.into();
     };
     let holds = condition.is_some_and(|tag| fields.contains(&format!("ETag: {tag}")));
-    format!("{}|{fields}", if holds { 304 } else { 200 })
+    format!("{}|X-Number: {number}|{fields}", if holds { 304 } else { 200 })
 }
 
 fn response(answer: &str, body: &str, is_head: bool) -> Vec<u8> {

@@ -8,7 +8,10 @@ fn directives_that_decide() {
     Stage::start().play(&[
         ("9111 §5.2.2.5", "200|Cache-Control: no-store, max-age=60", "", "", Asked),
         ("9111 §5.2.2.7", "200|Cache-Control: private, max-age=60", "", "", Asked),
-        ("9111 §5.2.2.7", "200|Cache-Control: Private=\"a\", max-age=60", "", "", Asked),
+        ("9111 §5.2.2.7", "200|Cache-Control: Private=\"a b\", max-age=60", "", "", Asked),
+        ("9111 §5.2.2.7", "200|Cache-Control: Private=\"a\", max-age=60", "", "", Stored),
+        ("9111 §5.2.2.4", "200|Cache-Control: no-cache=\"etag\", max-age=60", "", "", Asked),
+        ("9111 §5.2.2.4", "200|Cache-Control: no-cache=\"a\", max-age=60", "", "", Stored),
         ("9111 §5.2.2.4", "200|Cache-Control: no-cache, max-age=60", "", "", Asked),
         (
             "9111 §5.2.2.4",
@@ -35,6 +38,64 @@ fn directives_that_decide() {
         // §5.2.1.5
         ("9111 §5.2.1.5", "200|Cache-Control: max-age=60", "Cache-Control: no-store", "", Asked),
     ]);
+}
+
+#[test]
+fn fields_for_one_are_not_shown_to_others() {
+    let stage = Stage::start();
+    for directive in ["private=\"x-own, set-cookie\"", "no-cache=\"X-Own, Set-Cookie\""] {
+        let control = format!("Cache-Control: {directive}, max-age=60");
+        let own = "X-Own: 1|Set-Cookie: a=b|ETag: \"a\"|X-Other: 1";
+        let target = stage.target(&[
+            &format!("200|{control}|Age: 70|{own}"),
+            &format!("304|{control}|X-Own: 2|X-Other: 2"),
+        ]);
+        let field = |name: &str, fields: &str| {
+            let head = stage.get(&target, fields).expect_status(200).head;
+            head.expect_field("x-other");
+            head.field(name).map(str::to_owned)
+        };
+        // §5.2.2.4, §5.2.2.7: who asked gets them, nobody else does.
+        assert_eq!(field("x-own", "").as_deref(), Some("1"), "{directive}");
+        assert_eq!(field("x-own", "Cache-Control: max-stale").as_deref(), None, "{directive}");
+        assert_eq!(field("set-cookie", "Cache-Control: max-stale"), None, "{directive}");
+        // Those of an answer to a question are for who made it be asked.
+        assert_eq!(field("x-own", "").as_deref(), Some("2"), "{directive}");
+        assert_eq!(field("x-own", "").as_deref(), None, "{directive}");
+        assert_eq!(stage.asked(&target).len(), 2, "{directive}");
+        let part = stage.get(&target, "Range: bytes=0-2").expect_status(206).head;
+        assert_eq!((part.field("x-own"), part.field("x-other")), (None, Some("2")));
+    }
+}
+
+#[test]
+fn answers_to_unsafe_methods_are_not_stored() {
+    let stage = Stage::start();
+    // §3: also with a lifetime; what a POST may say of a GET (RFC 9110 §9.3.3) is not made use of.
+    for method in ["POST", "PUT", "DELETE", "PATCH", "FROB", "OPTIONS"] {
+        let target = stage.target(&["200|Cache-Control: max-age=60"]);
+        stage.ask(method, &target, "Content-Length: 0").expect_status(200);
+        assert_eq!(stage.get(&target, "").body, b"answer 2", "{method}");
+        assert_eq!(stage.ask(method, &target, "Content-Length: 0").body, b"answer 3", "{method}");
+    }
+}
+
+#[test]
+fn parts_and_304_nobody_asked_for_are_not_stored() {
+    let stage = Stage::start();
+    for answer in [
+        "206|Cache-Control: max-age=60|Content-Range: bytes 0-7/100|ETag: \"a\"",
+        "304|Cache-Control: max-age=60|ETag: \"a\"",
+        "416|Cache-Control: max-age=60|Content-Range: bytes */100",
+    ] {
+        let target = stage.target(&[answer]);
+        let status = stage.get(&target, "").head.status;
+        assert!([416, 502].contains(&status), "{answer}: {status}");
+        stage.origin.script(&target, &["200|Cache-Control: max-age=60"]);
+        // Whatever came of it, the next request is answered by the origin.
+        let next = stage.get(&target, "").expect_status(200).body;
+        assert!(next.starts_with(b"answer "), "{answer}");
+    }
 }
 
 #[test]

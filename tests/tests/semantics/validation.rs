@@ -41,6 +41,81 @@ fn a_304_about_something_else_is_not_used() {
 }
 
 #[test]
+fn what_is_stored_names_the_question() {
+    let stage = Stage::start();
+    let dated = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT";
+    let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+    for (fields, tag, since) in [
+        ("ETag: \"a\"".to_owned(), Some("\"a\""), None),
+        ("ETag: W/\"a\"".to_owned(), Some("W/\"a\""), None),
+        (dated.to_owned(), None, date),
+        (format!("{dated}|ETag: \"a\""), Some("\"a\""), date),
+        // One that cannot be sent back in a list is none.
+        (format!("{dated}|ETag: a"), None, date),
+    ] {
+        let answer = format!("200|Cache-Control: max-age=1|Age: 5|{fields}");
+        let target = stage.target(&[&answer, "304"]);
+        stage.get(&target, "");
+        assert_eq!(stage.get(&target, "").expect_status(200).body, b"answer 1", "{fields}");
+        let asked = &stage.asked(&target)[1];
+        // §4.3.1
+        assert_eq!(asked.field("if-none-match"), tag, "{fields}");
+        assert_eq!(asked.field("if-modified-since"), since, "{fields}");
+    }
+}
+
+#[test]
+fn a_clients_condition_is_not_the_nodes() {
+    let stage = Stage::start();
+    let conditions = [
+        "If-None-Match: \"theirs\"",
+        "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+        "If-Match: \"theirs\"",
+        "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+        "If-Range: \"theirs\"|Range: bytes=0-1",
+    ];
+    for condition in conditions {
+        let (name, _) = condition.split_once(':').expect("a field");
+        // Nothing is stored, then something stale under another name (§4.3.2).
+        let target = stage.target(&[
+            "200|Cache-Control: max-age=1|Age: 5|ETag: \"ours\"",
+            "304|ETag: \"ours\"|Cache-Control: max-age=60",
+        ]);
+        for _ in 0..2 {
+            let status = stage.get(&target, condition).head.status;
+            assert!([200, 412].contains(&status), "{condition}: {status}");
+        }
+        let asked = stage.asked(&target);
+        assert_eq!(asked.len(), 2, "{condition}");
+        assert_eq!(asked[0].field(name), None, "{condition}");
+        assert_eq!(asked[1].field("if-none-match"), Some("\"ours\""), "{condition}");
+        assert_eq!(stage.get(&target, "").expect_status(200).body, b"answer 1", "{condition}");
+    }
+}
+
+#[test]
+fn conditions_are_about_what_there_is() {
+    let stage = Stage::start();
+    // RFC 9110 §13.2.1: only where the answer would be a 2xx.
+    for status in [301, 404, 410, 500] {
+        let target = stage.target(&[&format!("{status}|Cache-Control: max-age=60|ETag: \"a\"")]);
+        let conditions = ["", "If-None-Match: *", "If-None-Match: \"a\"", "If-Match: \"b\""];
+        for condition in conditions {
+            assert_eq!(stage.get(&target, condition).head.status, status, "{condition}");
+        }
+        assert_eq!(stage.asked(&target).len(), 1);
+    }
+    // §13.1.3: a date that is none, or more than one, is passed over.
+    let target = stage
+        .target(&["200|Cache-Control: max-age=60|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"]);
+    for since in ["soon", "Thu, 18 Aug 2050 02:01:18 PST", ""] {
+        stage.get(&target, &format!("If-Modified-Since: {since}")).expect_status(200);
+    }
+    let date = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT";
+    assert_eq!(stage.get(&target, date).head.status, 304);
+}
+
+#[test]
 fn a_new_version_takes_the_place_of_the_old() {
     let stage = Stage::start();
     let target = stage.target(&[STALE, "200|ETag: \"b\"|Cache-Control: max-age=60"]);
