@@ -305,8 +305,11 @@ fn launch(dir: &Path, config: &NodeConfig) -> (Process, SocketAddr, SocketAddr) 
 }
 
 /// `EDGE_BIN`, or `edge` in the directory above the test's own.
+///
+/// # Panics
+/// When it is not there.
 #[track_caller]
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = std::env::var_os("EDGE_BIN").map(PathBuf::from).unwrap_or_else(|| {
         let test = std::env::current_exe().expect("a path of our own");
         let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");

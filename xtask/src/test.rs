@@ -7,7 +7,7 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh, vm};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 16] = [
+pub const TOOLS: [(&str, &str); 17] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("openssl", "openssl"),
@@ -24,6 +24,7 @@ pub const TOOLS: [(&str, &str); 16] = [
     ("git", "git"),
     ("ffmpeg", "ffmpeg"),
     ("zsync", "zsync"),
+    ("tmux", "tmux"),
 ];
 
 /// Runs every stage, whatever the ones before it said, and sums up.

@@ -85,6 +85,14 @@ impl Node {
         self.asked(&format!("POST {path}"), &body.to_string())
     }
 
+    /// Gives an order that is all in its `path`.
+    ///
+    /// # Errors
+    /// No node answers, or it refuses.
+    pub fn order(&self, path: &str) -> Result<(), ClientError> {
+        self.body(&format!("POST {path}"), "").map(drop)
+    }
+
     fn asked(&self, line: &str, body: &str) -> Result<serde_json::Value, ClientError> {
         let body = self.body(line, body)?;
         serde_json::from_slice(&body).map_err(|_| ClientError::NotANode { node: self.clone() })

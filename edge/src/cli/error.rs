@@ -63,13 +63,24 @@ pub enum CliError {
     /// Standard output could not be written.
     #[error("write to standard output: {0}")]
     Output(io::Error),
+    /// What draws on a terminal has none.
+    #[error(
+        "standard output is no terminal; `edge top --once` prints one look, --json the same as JSON"
+    )]
+    NoTerminal,
+    /// The terminal failed.
+    #[error("the terminal: {0}")]
+    Terminal(io::Error),
 }
 
 impl CliError {
     /// The process's exit code.
     pub(super) fn code(&self) -> u8 {
         match self {
-            CliError::Config(_) | CliError::LogFilter { .. } | CliError::Usage(_) => USAGE,
+            CliError::Config(_)
+            | CliError::LogFilter { .. }
+            | CliError::Usage(_)
+            | CliError::NoTerminal => USAGE,
             _ => FAILED,
         }
     }

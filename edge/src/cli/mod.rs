@@ -18,6 +18,7 @@ mod reader;
 pub mod serve;
 pub mod sign;
 pub mod status;
+pub mod top;
 pub mod version;
 pub mod why;
 
@@ -61,6 +62,7 @@ enum Command {
     Ban(bans::BanArgs),
     Unban(bans::UnbanArgs),
     Why(why::Args),
+    Top(top::Args),
     Guard(guard::Args),
     Sign(sign::Args),
     Version(version::Args),
@@ -106,6 +108,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Ban(args) => Ok(bans::ban(args)?),
         Command::Unban(args) => Ok(bans::unban(args)?),
         Command::Why(args) => why::run(args),
+        Command::Top(args) => top::run(args),
         Command::Guard(args) => Ok(guard::run(args)?),
         Command::Sign(args) => sign::run(args),
         Command::Version(args) => version::run(args),

@@ -24,22 +24,29 @@ pub struct Args {
 
 /// Runs the command. The kernel's maps and the node's own accounts are asked; one of them is enough.
 pub fn run(args: Args) -> Result<(), CliError> {
-    let engine = args.admin.json(&format!("/why?address={}", args.address));
-    let kernel = args.reader.maps().and_then(|maps| Ok((maps.mode()?, maps.why(args.address)?)));
+    let (json, text) = ask(args.address, &args.admin, &args.reader)?;
+    Ok(args.reader.show(|| json, || text)?)
+}
+
+/// What is known of an address, as JSON and as text.
+pub(super) fn ask(
+    address: IpAddr,
+    admin: &Node,
+    reader: &Reader,
+) -> Result<(Value, String), CliError> {
+    let engine = admin.json(&format!("/why?address={address}"));
+    let kernel = reader.maps().and_then(|maps| Ok((maps.mode()?, maps.why(address)?)));
     match (kernel, engine) {
         (Ok((mode, why)), engine) => {
             let engine = engine.ok();
-            let json = || with_engine(as_json(args.address, mode, &why), engine.as_ref());
-            let text = || both(args.address, mode, &why, engine.as_ref());
-            Ok(args.reader.show(json, text)?)
+            let json = with_engine(as_json(address, mode, &why), engine.as_ref());
+            Ok((json, both(address, mode, &why, engine.as_ref())))
         }
         (Err(kernel), Ok(engine)) => {
             let note = format!("kernel: {kernel}\n");
-            let json =
-                || json!({ "address": args.address, "decision": said(&engine), "engine": engine });
-            let text =
-                || format!("{} {}\n{note}{}", args.address, said(&engine), engine_text(&engine));
-            Ok(args.reader.show(json, text)?)
+            let text = format!("{address} {}\n{note}{}", said(&engine), engine_text(&engine));
+            let json = json!({ "address": address, "decision": said(&engine), "engine": engine });
+            Ok((json, text))
         }
         (Err(kernel), Err(_)) => Err(kernel.into()),
     }

@@ -70,8 +70,10 @@ impl Node {
             })
         });
         let clients = self.desk.top_clients(TOP_ROWS, now);
+        let mode = self.lock_guard().state().mode;
         json!({
             "at_ms": now.mono_ms,
+            "guard": mode.map_or("off", crate::config::GuardMode::as_str),
             "conns": self.metrics.conns_open(),
             "requests": worker(|m| &m.requests),
             "sent_bytes": worker(|m| &m.sent_bytes),

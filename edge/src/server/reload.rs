@@ -24,7 +24,8 @@ impl Node {
         if let Some(tls) = tls {
             self.shared.tls.store(Some(Arc::new(tls)));
         }
-        report(&self.lock_guard().reload(&new.guard));
+        // With the ports that the kernel chose: the doors are those of the start.
+        report(&self.lock_guard().reload(&new.guard.serving(self.addresses())));
         self.desk.reload(&new.guard);
         self.shared.timeouts.store(Arc::new(timeouts(&new)));
         self.fills.plane.set_checkpoint_ms(new.cache.checkpoint_ms);

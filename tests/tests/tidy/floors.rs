@@ -39,7 +39,7 @@ const VOCABULARY: u32 = 1;
 const SIDEWAYS: [(&str, &str); 2] = [("ring", "sys"), ("origin", "cache")];
 
 /// Crates and the rooms they stay in.
-const QUARANTINES: [(&str, &[&str]); 13] = [
+const QUARANTINES: [(&str, &[&str]); 14] = [
     ("io_uring", &["ring"]),
     ("tokio_uring", &["fill"]),
     ("libc", &["ring", "sys"]),
@@ -49,6 +49,7 @@ const QUARANTINES: [(&str, &[&str]); 13] = [
     ("aya_obj", &["guard"]),
     ("rustls", &["tls", "fill"]),
     ("hyper", &["fill", "admin"]),
+    ("ratatui", &["cli"]),
     ("hyper_util", &["fill", "admin"]),
     ("http_body_util", &["fill", "admin"]),
     ("serde", &["config", "admin", "log"]),

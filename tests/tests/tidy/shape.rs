@@ -9,6 +9,10 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Functions that may be longer, as (path, name). Better empty: an entry that is not needed fails too.
 pub const LONG_FUNCTIONS: [(&str, &str); 0] = [];
 
+/// Names that a library gave, as (path, name).
+const LENT_NAMES: [(&str, &str); 2] =
+    [("edge/src/cli/top/tests.rs", "backend"), ("edge/src/cli/top/tests.rs", "TestBackend")];
+
 /// Files that nobody reads to their end.
 pub fn file_size(source: &Source) -> Vec<Breach> {
     let lines = source.text.lines().count();
@@ -55,6 +59,9 @@ pub fn ratchet(sources: &[Source]) -> Vec<Breach> {
 pub fn names(source: &Source) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (at, word) in source.words() {
+        if LENT_NAMES.contains(&(source.path.as_str(), word)) {
+            continue;
+        }
         let lower = word.to_lowercase();
         for (banned, instead) in [("upstream", "origin"), ("backend", "origin")] {
             if lower.contains(banned) {
