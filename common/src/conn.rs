@@ -5,7 +5,7 @@
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conn {
-    /// Bytes the client's kernel has acknowledged; after an orderly end one more.
+    /// Bytes the client's kernel has acknowledged; the end of the stream is none, once it is closed.
     pub acked_bytes: u64,
     /// Bytes received from it in order.
     pub received_bytes: u64,
@@ -29,6 +29,12 @@ pub struct Conn {
 
 /// `TCP_ESTABLISHED`
 pub const STATE_ESTABLISHED: u32 = 1;
+/// `TCP_FIN_WAIT2`
+pub const STATE_FIN_WAIT_2: u32 = 5;
+/// `TCP_LAST_ACK`
+pub const STATE_LAST_ACK: u32 = 9;
+/// `TCP_CLOSING`
+pub const STATE_CLOSING: u32 = 11;
 /// `TCP_CLOSE`
 pub const STATE_CLOSED: u32 = 7;
 

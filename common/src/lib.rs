@@ -22,7 +22,9 @@ pub mod tcp;
 mod total;
 
 pub use client::{Client, mask, prefix, slot};
-pub use conn::{Conn, STATE_CLOSED, STATE_ESTABLISHED};
+pub use conn::{
+    Conn, STATE_CLOSED, STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT_2, STATE_LAST_ACK,
+};
 pub use event::Event;
 pub use flow::{Flow, FlowKey, is_mapped, mapped};
 pub use list::{Address4, Allow, Deny};

@@ -11,7 +11,10 @@ use aya_ebpf::btf_maps::LruHashMap;
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::btf_map;
 use aya_ebpf::programs::SockOpsContext;
-use edge_common::{CONNS_DEFAULT, Conn, FlowKey, STATE_CLOSED, STATE_ESTABLISHED, mapped};
+use edge_common::{
+    CONNS_DEFAULT, Conn, FlowKey, STATE_CLOSED, STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT_2,
+    STATE_LAST_ACK, mapped,
+};
 
 use crate::{clients, flows, packet::TCP, settings};
 
@@ -39,9 +42,9 @@ pub fn follow(context: &SockOpsContext) {
     let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
     match op {
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(context, &key, now_ns),
-        // The new state is the second argument.
-        BPF_SOCK_OPS_STATE_CB => changed(context, &key, context.arg(1), now_ns),
-        _ => changed(context, &key, STATE_ESTABLISHED, now_ns),
+        // The old state is the first argument, the new one the second.
+        BPF_SOCK_OPS_STATE_CB => changed(context, &key, [context.arg(0), context.arg(1)], now_ns),
+        _ => changed(context, &key, [STATE_ESTABLISHED; 2], now_ns),
     }
 }
 
@@ -60,11 +63,13 @@ fn established(context: &SockOpsContext, key: &FlowKey, now_ns: u64) {
 }
 
 #[inline(always)]
-fn changed(context: &SockOpsContext, key: &FlowKey, now: u32, now_ns: u64) {
+fn changed(context: &SockOpsContext, key: &FlowKey, [before, now]: [u32; 2], now_ns: u64) {
+    let end_bytes = u64::from(now == STATE_CLOSED && is_end_acked(context, before));
     let Some(conn) = CONNS.get_ptr_mut(*key) else {
         // Pushed out by newer ones: what is known goes in again, unless it has ended.
         if now == STATE_CLOSED {
-            clients::closed(key, &state(context, now, now_ns));
+            let conn = state(context, now, now_ns);
+            clients::closed(key, &Conn { acked_bytes: conn.acked_bytes - end_bytes, ..conn });
         } else {
             let _ = CONNS.insert(*key, state(context, now, now_ns), BPF_NOEXIST.into());
         }
@@ -74,12 +79,25 @@ fn changed(context: &SockOpsContext, key: &FlowKey, now: u32, now_ns: u64) {
     // writes this connection.
     unsafe {
         let opened_ns = (*conn).opened_ns;
-        *conn = Conn { opened_ns, ..state(context, now, now_ns) };
+        let told = state(context, now, now_ns);
+        *conn = Conn { opened_ns, acked_bytes: told.acked_bytes - end_bytes, ..told };
     }
     if now == STATE_CLOSED {
         // SAFETY: as above.
         clients::closed(key, unsafe { &*conn });
     }
+}
+
+/// Whether the client has acknowledged the end of the stream: TCP counts that among the bytes. It is
+/// what leads out of all these states, but for the last two, which a reset ends as well.
+#[inline(always)]
+fn is_end_acked(context: &SockOpsContext, before: u32) -> bool {
+    let ops = context.ops;
+    // SAFETY: as in `state`.
+    let all = unsafe {
+        read_volatile(&raw const (*ops).snd_una) == read_volatile(&raw const (*ops).snd_nxt)
+    };
+    before == STATE_FIN_WAIT_2 || (before == STATE_LAST_ACK || before == STATE_CLOSING) && all
 }
 
 #[inline(always)]

@@ -33,6 +33,8 @@ pub const REQUESTS_PER_CONN_MAX: u32 = 1_000_000;
 pub const CONNS_PER_WORKER_MAX: usize = 131_072;
 /// Commands waiting in one worker's mailbox; beyond it the worker rescans its waiting connections.
 pub const WORKER_MAILBOX_MAX: usize = 4_096;
+/// Connections of one worker that are listed for people at once.
+pub const ROLL_MAX: usize = 4_096;
 /// Demands waiting in one fill thread's mailbox; beyond it the request is answered 503.
 pub const FILL_MAILBOX_MAX: usize = 16_384;
 /// Bytes one connection may send per turn of its worker, for fairness.

@@ -12,6 +12,7 @@
 //! | `EDGE_TEST_LARGE=1` | the large file has 4 GiB instead of 64 MiB |
 //! | `EDGE_TEST_PUT_GIB=10` | the large upload has as many GiB instead of a quarter of one |
 //! | `EDGE_TEST_CRASHES` | how often the crash story kills; default 10 |
+//! | `EDGE_TEST_TRUTH_S` | seconds of load before kernel, engine and log are compared; default 20 |
 //! | `EDGE_TEST_SOAK_S` | seconds the soak runs; default 24 |
 //! | `EDGE_TEST_GUEST` | set by `cargo xtask vm-test`: the kernel of the guest that the test runs in |
 //! | `EDGE_TEST_KEEP=1` | directories of nodes are left behind |
@@ -25,6 +26,7 @@ pub mod fuzz;
 pub mod message;
 pub mod metrics;
 pub mod mmdb;
+pub mod netns;
 pub mod nginx;
 pub mod node;
 pub mod node_config;

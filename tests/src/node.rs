@@ -241,6 +241,24 @@ impl Node {
         Sample::of(self.process.pid())
     }
 
+    /// CPU time it has used, user and system, all threads.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn sample_cpu(&self) -> std::time::Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+        // The name may hold spaces; the fields after it do not (proc(5)).
+        let (_, rest) = stat.rsplit_once(") ").expect("a name");
+        let ticks: u64 = rest
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().expect("ticks"))
+            .sum();
+        let per_s = rustix::param::clock_ticks_per_second();
+        std::time::Duration::from_secs_f64(ticks as f64 / per_s as f64)
+    }
+
     /// How many lines of its log (standard error) hold `text`.
     pub fn log_count(&self, text: &str) -> usize {
         self.process.count_lines(text)

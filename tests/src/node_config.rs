@@ -14,6 +14,7 @@ pub struct NodeConfig {
     guard: Vec<String>,
     volume_mib: Option<u64>,
     volumes: Option<String>,
+    guarded: Option<String>,
 }
 
 impl NodeConfig {
@@ -69,6 +70,21 @@ impl NodeConfig {
         })
     }
 
+    /// Turns the guard on at the loopback, for namespaces of one's own, with its maps in `pins`.
+    pub fn guarded(self, pins: &Path) -> NodeConfig {
+        self.guarded_at("lo", pins)
+    }
+
+    /// Turns the guard on at `interface`.
+    pub fn guarded_at(mut self, interface: &str, pins: &Path) -> NodeConfig {
+        let pins = pins.display();
+        self.guarded = Some(format!(
+            "interfaces = [\"{interface}\"]
+pin_dir = \"{pins}\""
+        ));
+        self
+    }
+
     /// Adds a line to `[guard]`.
     pub fn guard(mut self, line: &str) -> NodeConfig {
         self.guard.push(line.into());
@@ -93,6 +109,7 @@ impl NodeConfig {
         let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
         let (server, cache): (String, String) = (lines(&self.server), lines(&self.cache));
         let guard: String = lines(&self.guard);
+        let interfaces = self.guarded.as_deref().unwrap_or("interfaces = []");
         let checkpoint = if cache.contains("checkpoint") { "" } else { "checkpoint = \"500ms\"\n" };
         let size = self.volume_mib.unwrap_or(256);
         let own = format!("[{{ path = \"{dir}/volume\", size = \"{size}MiB\" }}]");
@@ -115,7 +132,7 @@ volumes = {volumes}
 slice = \"1MiB\"
 {checkpoint}{cache}
 [guard]
-interfaces = []
+{interfaces}
 {guard}
 [log]
 access = \"{dir}/access.log\"

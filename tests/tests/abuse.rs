@@ -89,6 +89,37 @@ fn who_downloads_one_file_over_and_over_is_limited_and_told_why() {
 }
 
 #[test]
+fn two_hundred_people_behind_one_address_are_not_stopped() {
+    let origin = origin();
+    for number in 0..30 {
+        origin.put(&format!("/page/{number}"), Page::of(SMALL));
+    }
+    let node = node(&origin, &[]);
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                // Twenty of them each: a page and its parts, and the file that all are after today.
+                for _ in 0..20 {
+                    let mut client = connect(&node, 77);
+                    for number in 0..30 {
+                        client.get(&format!("/page/{number}")).expect_status(200);
+                    }
+                    let fields = [("Range", "bytes=0-4194303")];
+                    client.get_with("/iso", &fields).expect_status(206);
+                }
+            });
+        }
+    });
+    assert_eq!(node.metric("edge_limit_verdicts_total"), 0, "nobody came over a limit");
+    let why = eventually("all of them in the account", || {
+        let why = why(&node, 77);
+        (why["engine"]["account"]["requests"] == 200 * 31).then_some(why)
+    });
+    assert_eq!(why["engine"]["account"]["refused"], 0);
+    assert_eq!(why["decision"], "passes: within every limit");
+}
+
+#[test]
 fn a_storm_of_errors_is_limited() {
     let origin = origin();
     let node = node(&origin, &[]);

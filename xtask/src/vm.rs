@@ -22,8 +22,8 @@ mod kernel;
 /// Turns a guest that cannot be run from a skip into a failure.
 const REQUIRED: &str = "EDGE_VM_REQUIRED";
 /// What guests take of this host's tools; the stories say what they need.
-const TOOLS: [&str; 9] =
-    ["ip", "tc", "curl", "openssl", "nginx", "bpftool", "strace", "timeout", "xz"];
+const TOOLS: [&str; 10] =
+    ["ip", "tc", "curl", "openssl", "nginx", "bpftool", "strace", "tcpdump", "timeout", "xz"];
 
 /// One kernel, and what is run on it.
 struct Guest {
@@ -61,13 +61,19 @@ const GUESTS: [Guest; 2] = [
         name: "6.12",
         package: "linux-image-6.12-cloud-amd64",
         modules: CRYPTO_AND_QUEUES,
-        runs: &[("guest", "a_guest")],
+        runs: &[("guest", "a_guest"), ("guard", "limits::")],
     },
     Guest {
         name: "6.1",
         package: "linux-image-6.1-cloud-amd64|linux-image-cloud-amd64",
         modules: PACKETS,
-        runs: &[("guest", "a_guest")],
+        runs: &[
+            ("guest", "a_guest"),
+            ("guard", "limits::"),
+            ("guard", "xdp_table::"),
+            ("guard", "conns::"),
+            ("guard", "veth::"),
+        ],
     },
 ];
 

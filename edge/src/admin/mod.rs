@@ -6,6 +6,7 @@
 //! | `GET /healthz` | 200 while the node takes requests, 503 and why when it does not |
 //! | `GET /status` | the node in JSON |
 //! | `GET /why?address=192.0.2.7` | what the engine knows of an address, and what decides |
+//! | `GET /conns` | connections, with site, object and what TCP knows |
 //! | `GET /top` | sums, and the clients and objects that take most |
 //! | `POST /forgive?prefix=192.0.2.7` | ends the engine's bans and limits of a prefix |
 //! | `POST /reload` | as SIGHUP; answers when it is done |
@@ -49,6 +50,8 @@ pub trait View: Send + Sync {
     fn why(&self, address: IpAddr) -> serde_json::Value;
     /// Sums, and the clients and objects that take most.
     fn top(&self) -> serde_json::Value;
+    /// The connections, what they are at. Waits for workers: called where that stops nobody.
+    fn conns(&self) -> serde_json::Value;
     /// Ends the engine's bans and limits of a prefix. What was done, in one line.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub(super) type Outcome = Result<Value, (StatusCode, String)>;
 /// The order that a request gives, if it is one.
 pub(super) fn order_of(method: &Method, path: &str) -> Option<Order> {
     match (method, path) {
+        // No order, but it has to wait.
+        (&Method::GET, "/conns") => Some(|view, _| Ok(view.conns())),
         (&Method::POST, "/prefetch") => Some(|view, order| view.prefetch(order)),
         (&Method::POST, "/purge") => Some(|view, order| view.purge(order)),
         (&Method::POST, "/cache/verify") => Some(|view, _| view.verify()),
@@ -42,8 +44,11 @@ where
         let text = format!("an order is at most {ADMIN_BODY_MAX_BYTES} bytes long");
         (StatusCode::PAYLOAD_TOO_LARGE, text)
     })?;
-    let value: Value = serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| wrong(format!("the order is not JSON: {error}")))?;
+    let value = match body.to_bytes() {
+        nothing if nothing.is_empty() => Value::Null,
+        text => serde_json::from_slice(&text)
+            .map_err(|error| wrong(format!("the order is not JSON: {error}")))?,
+    };
     let carried_out = tokio::task::spawn_blocking(move || order(&*view, &value)).await;
     match carried_out {
         Ok(Ok(done)) => Ok(done),

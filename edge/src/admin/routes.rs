@@ -18,6 +18,7 @@ const PAGES: &str = "GET /metrics\n\
      GET /healthz\n\
      GET /status\n\
      GET /top\n\
+     GET /conns\n\
      GET /why?address=IP\n\
      POST /forgive?prefix=PREFIX\n\
      POST /reload\n\
@@ -91,6 +92,7 @@ fn page<B>(view: &dyn View, request: &Request<B>) -> Response<Full<Bytes>> {
         "/purges" => reply(StatusCode::OK, JSON, format!("{}\n", view.purges())),
         "/cache/verify" => reply(StatusCode::OK, JSON, format!("{}\n", view.verified())),
         "/domains" => reply(StatusCode::OK, JSON, format!("{}\n", view.domains())),
+        "/conns" => not_allowed("GET"),
         "/purge" | "/prefetch" | "/domains/remove" | "/explain" => not_allowed("POST"),
         path if path.starts_with(PREFETCH) && !reads => not_allowed("GET, HEAD"),
         path if path.starts_with(PREFETCH) => {

@@ -36,6 +36,10 @@ impl View for Node {
         serde_json::json!({ "clients": [] })
     }
 
+    fn conns(&self) -> serde_json::Value {
+        serde_json::json!({ "conns": [] })
+    }
+
     fn forgive(&self, prefix: &str) -> Result<String, String> {
         if prefix.contains('/') { Ok(format!("forgave {prefix}")) } else { Err("no".into()) }
     }

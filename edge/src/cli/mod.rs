@@ -100,7 +100,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Prefetch(args) => prefetch::run(args),
         Command::Purge(args) => purge::run(args),
         Command::Cache(args) => cache::run(args),
-        Command::Conns(args) => Ok(conns::run(args)?),
+        Command::Conns(args) => conns::run(args),
         Command::Domain(args) => domain::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Drops(args) => Ok(drops::run(args)?),

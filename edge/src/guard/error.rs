@@ -4,9 +4,15 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use aya::programs::ProgramError;
 use thiserror::Error;
 
 use super::PrefixError;
+
+/// What the kernel says to who may not (`errno-base.h`).
+const EPERM: i32 = 1;
+/// Of a cause that is told.
+const CAUSE_MAX_BYTES: usize = 2_000;
 
 /// Why the guard could not do something.
 #[derive(Debug, Error)]
@@ -106,10 +112,10 @@ impl GuardError {
     /// From an error of the BPF library while doing `op`.
     pub(super) fn bpf(op: impl Into<String>, error: impl Error + 'static) -> GuardError {
         let op = op.into();
-        if kind(&error) == Some(io::ErrorKind::PermissionDenied) {
+        if kind(&error) == Some(io::ErrorKind::PermissionDenied) && !is_of_verifier(&error) {
             return GuardError::NotPermitted { op };
         }
-        GuardError::Bpf { op, cause: causes(&error) }
+        GuardError::Bpf { op, cause: shortened(causes(&error)) }
     }
 
     /// From an error of the file system.
@@ -123,6 +129,24 @@ impl GuardError {
             return GuardError::NotPermitted { op: format!("{op} {}", path.display()) };
         }
         GuardError::Io { op, path, source }
+    }
+}
+
+/// Whether it is the program that is refused, and not the user: the verifier says `EACCES`, the check of
+/// rights `EPERM`.
+fn is_of_verifier(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| match error.downcast_ref() {
+        Some(ProgramError::LoadError { io_error, .. }) => io_error.raw_os_error() != Some(EPERM),
+        _ => false,
+    })
+}
+
+/// A verifier's log can be megabytes long; what matters stands at its end.
+fn shortened(text: String) -> String {
+    let cut = text.len().saturating_sub(CAUSE_MAX_BYTES);
+    match text.char_indices().map(|(at, _)| at).find(|at| *at >= cut) {
+        Some(at) if at > 0 => format!("… {}", &text[at..]),
+        _ => text,
     }
 }
 
@@ -148,4 +172,18 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_cause_the_end_is_kept() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        let long = format!("{}the reason", "ä".repeat(CAUSE_MAX_BYTES));
+        let short = shortened(long);
+        assert!(short.starts_with("… ä") && short.ends_with("äthe reason"), "{short}");
+        assert!(short.len() <= CAUSE_MAX_BYTES + 6);
+    }
 }

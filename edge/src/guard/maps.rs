@@ -87,6 +87,14 @@ impl Maps {
         Ok(conns.iter().map(|(key, conn)| ConnRow::new(key, conn)).collect())
     }
 
+    /// Bytes that clients acknowledged on connections that have ended, over all clients kept.
+    pub fn delivered_bytes(&self) -> Result<u64, GuardError> {
+        let clients = self.proven.iter().take(self.flows_max as usize * 2);
+        let bytes = clients.map(|client| client.map(|(_, client)| client.acked_bytes));
+        let sum = bytes.sum::<Result<u64, MapError>>();
+        sum.map_err(|error| GuardError::bpf("read clients", error))
+    }
+
     /// What is kept of a client that has proven itself.
     pub(super) fn proven_client(&self, key: [u8; 16]) -> Result<Option<Client>, GuardError> {
         match self.proven.get(&key, 0) {

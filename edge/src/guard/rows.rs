@@ -34,7 +34,7 @@ pub struct ConnRow {
     pub remote: SocketAddr,
     /// This host.
     pub local: SocketAddr,
-    /// Bytes the client's kernel acknowledged; after an orderly end one more.
+    /// Bytes the client's kernel acknowledged.
     pub acked_bytes: u64,
     /// Bytes received from it in order.
     pub received_bytes: u64,

@@ -10,7 +10,7 @@ type OutcomeField =
     (&'static str, &'static str, fn(&SiteShard) -> &[LocalCounter; Outcome::ALL.len()]);
 
 /// Summed over workers.
-const WORKER_FIELDS: [WorkerField; 21] = [
+const WORKER_FIELDS: [WorkerField; 23] = [
     ("edge_conns_accepted_total", "Connections accepted.", |w| &w.conns_accepted),
     ("edge_conns_closed_total", "Connections closed.", |w| &w.conns_closed),
     ("edge_conns_refused_total", "Connections turned away because the node was full.", |w| {
@@ -33,6 +33,16 @@ const WORKER_FIELDS: [WorkerField; 21] = [
         "edge_sent_head_bytes_total",
         "Of edge_sent_bytes_total: response heads and chunk framing.",
         |w| &w.sent_head_bytes,
+    ),
+    (
+        "edge_acked_bytes_total",
+        "Bytes on the wire that clients acknowledged, on connections that are closed.",
+        |w| &w.acked_bytes,
+    ),
+    (
+        "edge_dropped_bytes_total",
+        "Bytes on the wire that were not acknowledged when their connection was closed.",
+        |w| &w.dropped_bytes,
     ),
     ("edge_cuts_total", "Responses cut because their bytes could not be had.", |w| &w.cuts),
     ("edge_timeouts_total", "Connections closed by a time-out.", |w| &w.timeouts),
@@ -127,6 +137,13 @@ pub fn site_families(out: &mut String, sites: &[(&str, &SiteMetrics)]) {
             }
         }
     }
+    let name = "edge_site_dropped_bytes_total";
+    let help = "Bytes that never arrived, of connections whose last request was for the site.";
+    let mut family = Family::begin(out, name, Kind::Counter, help);
+    for (site, metrics) in sites {
+        let sum = metrics.shards().map(|shard| shard.dropped_bytes.value()).sum();
+        family.sample(&[("site", site)], sum);
+    }
     for (name, help, field) in FILL_FIELDS {
         let mut family = Family::begin(out, name, Kind::Counter, help);
         for (site, metrics) in sites {
@@ -184,6 +201,6 @@ mod tests {
             .filter_map(|line| line.split('{').next())
             .collect();
         families.dedup();
-        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 2 + FILL_FIELDS.len() + 1);
+        assert_eq!(families.len(), OUTCOME_FIELDS.len() + 3 + FILL_FIELDS.len() + 1);
     }
 }

@@ -112,6 +112,10 @@ pub struct WorkerMetrics {
     pub sent_bytes: LocalCounter,
     /// Of those, response heads and chunk framing.
     pub sent_head_bytes: LocalCounter,
+    /// Bytes on the wire that clients acknowledged, on connections that are closed.
+    pub acked_bytes: LocalCounter,
+    /// Bytes given to the kernel that were not acknowledged when their connection was closed.
+    pub dropped_bytes: LocalCounter,
     /// Responses cut because their bytes could not be had.
     pub cuts: LocalCounter,
     /// Connections closed by a time-out.
@@ -171,6 +175,8 @@ pub struct SiteShard {
     pub sent_bytes: [LocalCounter; Outcome::ALL.len()],
     /// Responses by first digit of the status (index 0 is unused).
     pub statuses: [LocalCounter; 6],
+    /// Bytes that never arrived, of connections whose last request was for the site.
+    pub dropped_bytes: LocalCounter,
 }
 
 /// What the fill plane counts for one site.

@@ -15,6 +15,7 @@ use super::op::OpKind;
 use super::{Buffer, Event, Io, OpId, Pipe, Ring, Socket};
 use crate::sys::eventfd::EventFd;
 use crate::sys::splice;
+use crate::sys::tcp::{self, TcpFacts};
 
 /// Longest splice asked for at once; no pipe is as large.
 const SPLICE_MAX_BYTES: usize = 1 << 30;
@@ -186,6 +187,10 @@ impl Io for Ring {
 
     fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool {
         self.residency.is_resident(file, offset, len)
+    }
+
+    fn facts(&mut self, socket: &Socket) -> TcpFacts {
+        tcp::tcp_facts(socket).unwrap_or_default()
     }
 
     fn shutdown_write(&mut self, socket: &Socket) {

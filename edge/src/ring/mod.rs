@@ -37,6 +37,8 @@ pub use setup::{Features, TaskWork};
 pub use slab::OpId;
 pub use socket::Socket;
 
+pub use crate::sys::tcp::TcpFacts;
+
 /// Sizes of one worker's ring.
 #[derive(Clone, Copy, Debug)]
 pub struct RingConfig {
@@ -189,6 +191,8 @@ pub trait Io {
     /// cannot be told counts as resident.
     fn is_resident(&mut self, file: &File, offset: u64, len: u64) -> bool;
 
+    /// What became of what was sent; nothing is known where that cannot be asked.
+    fn facts(&mut self, socket: &Self::Socket) -> TcpFacts;
     /// Ends our half of the stream.
     fn shutdown_write(&mut self, socket: &Self::Socket);
     /// Closes the connection. Ops still armed on it are cancelled; the kernel lets go of it when

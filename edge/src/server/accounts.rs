@@ -70,6 +70,9 @@ impl Node {
             })
         });
         let clients = self.desk.top_clients(TOP_ROWS, now);
+        let mut by_site: Vec<Value> = sites.iter().map(|site| site_row(site)).collect();
+        by_site.sort_by_key(|row| std::cmp::Reverse(row["sent_bytes"].as_u64()));
+        by_site.truncate(TOP_ROWS);
         let mode = self.lock_guard().state().mode;
         json!({
             "at_ms": now.mono_ms,
@@ -83,6 +86,7 @@ impl Node {
             "drops": self.drop_rows(),
             "clients": clients.iter().map(client).collect::<Vec<_>>(),
             "objects": objects.collect::<Vec<_>>(),
+            "sites": by_site,
         })
     }
 
@@ -119,6 +123,23 @@ impl Node {
             })
             .collect()
     }
+}
+
+/// Bytes of a site by their cause.
+fn site_row(site: &crate::site::Site) -> Value {
+    let sent = |outcome: Outcome| -> u64 {
+        site.metrics.shards().map(|shard| shard.sent_bytes[outcome as usize].value()).sum()
+    };
+    let sent = Outcome::ALL.map(sent);
+    let dropped: u64 = site.metrics.shards().map(|shard| shard.dropped_bytes.value()).sum();
+    json!({
+        "site": site.config.name,
+        "sent_bytes": sent.iter().sum::<u64>(),
+        "by_outcome": by_outcome(sent),
+        "origin_bytes": site.metrics.fill.origin_bytes.value(),
+        "wasted_bytes": site.metrics.fill.wasted_bytes.value(),
+        "dropped_bytes": dropped,
+    })
 }
 
 /// Whether anything is refused, and by what.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod certificates;
+mod conns;
 mod content_lines;
 mod domains;
 mod explain;

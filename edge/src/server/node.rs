@@ -23,7 +23,7 @@ use crate::log::AccessLog;
 use crate::metrics::Metrics;
 use crate::session::Timeouts;
 use crate::site::{Geo, GeoError, Sites};
-use crate::worker::{Phase, Shared};
+use crate::worker::{Inbox, Phase, Shared};
 
 /// See the module.
 pub(super) struct Node {
@@ -156,6 +156,11 @@ impl Node {
 
     pub(super) fn lock_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the workers are reached; none once they are gone.
+    pub(super) fn inboxes(&self) -> Vec<Arc<Inbox>> {
+        self.workers().inboxes().to_vec()
     }
 
     fn workers(&self) -> std::sync::MutexGuard<'_, Workers> {

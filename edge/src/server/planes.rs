@@ -123,6 +123,11 @@ impl Workers {
         }
     }
 
+    /// How they are reached.
+    pub(super) fn inboxes(&self) -> &[Arc<Inbox>] {
+        &self.inboxes
+    }
+
     /// Whether every worker has ended.
     pub(super) fn are_done(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)

@@ -74,6 +74,10 @@ impl View for Node {
         self.top_json()
     }
 
+    fn conns(&self) -> Value {
+        self.conns_json()
+    }
+
     fn forgive(&self, prefix: &str) -> Result<String, String> {
         let prefix: guard::Prefix = prefix.parse().map_err(|error| format!("{error}"))?;
         let count = self.desk.forgive(|address| prefix.contains(address));

@@ -21,6 +21,7 @@ mod multipart;
 mod pass;
 mod refusal;
 mod request;
+mod shown;
 mod steer;
 mod step;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 pub use demand::{Demand, Want};
 pub use pass::{Route, route};
+pub use shown::{ExchangeView, SessionView};
 pub use vet::asker;
 
 use crate::abuse::{Desk, Tally};
@@ -144,6 +146,8 @@ pub struct Session {
     /// Bytes the client took since the deadline was last moved for it.
     pace_bytes: u64,
     requests: u32,
+    /// Of the request before this one.
+    last_site: Option<Arc<Site>>,
 }
 
 impl Session {
@@ -170,6 +174,7 @@ impl Session {
             deadline_ms: now.mono_ms + timeouts.head_ms,
             pace_bytes: 0,
             requests: 0,
+            last_site: None,
         }
     }
 
@@ -383,6 +388,7 @@ impl Session {
         self.out.clear();
         self.input.drain(..self.head_len.min(self.input.len()));
         self.head_len = 0;
+        self.last_site = self.exchange.site.take().or_else(|| self.last_site.take());
         self.exchange = Exchange::default();
         self.kept.clear();
         if keep && self.requests < limits::REQUESTS_PER_CONN_MAX {

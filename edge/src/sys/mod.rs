@@ -14,4 +14,5 @@ pub mod pipe;
 pub mod readiness;
 pub mod residency;
 pub mod splice;
+pub mod tcp;
 pub mod thread;

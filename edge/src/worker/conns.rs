@@ -138,6 +138,11 @@ impl<I: Io> Conns<I> {
         Some(conn)
     }
 
+    /// Every connection, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Conn<I>> {
+        self.slots.iter().filter_map(|slot| slot.conn.as_ref())
+    }
+
     /// Names of all connections that `wanted` picks.
     pub(super) fn names(&self, wanted: impl Fn(&Conn<I>) -> bool) -> Vec<Name> {
         let slots = self.slots.iter().enumerate();

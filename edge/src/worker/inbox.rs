@@ -1,7 +1,9 @@
 //! How the rest of the node reaches a worker.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
 
+use super::roll::{ConnView, Roll};
 use crate::limits::WORKER_MAILBOX_MAX;
 use crate::mailbox::{Mailbox, Notify, Token};
 
@@ -24,12 +26,14 @@ pub enum Phase {
 pub struct Inbox {
     pub(super) mailbox: Mailbox<Token>,
     phase: AtomicU8,
+    pub(super) roll: Roll,
 }
 
 impl Inbox {
     /// An empty inbox. Fails when no descriptor is left.
     pub fn new() -> std::io::Result<Inbox> {
-        Ok(Inbox { mailbox: Mailbox::new(WORKER_MAILBOX_MAX)?, phase: AtomicU8::new(0) })
+        let mailbox = Mailbox::new(WORKER_MAILBOX_MAX)?;
+        Ok(Inbox { mailbox, phase: AtomicU8::new(0), roll: Roll::default() })
     }
 
     /// Orders the worker into `phase`; there is no way back.
@@ -37,6 +41,14 @@ impl Inbox {
         self.phase.fetch_max(phase as u8, Relaxed);
         // A full mailbox wakes the worker just as well.
         let _ = self.mailbox.push(LOOK_UP);
+    }
+
+    /// Who is connected, at most [`crate::limits::ROLL_MAX`] of them, and how many there are; `None`
+    /// when the worker does not answer within `patience`. Not for a thread that may not wait.
+    pub fn conns(&self, patience: Duration) -> Option<(Vec<ConnView>, usize)> {
+        let call = self.roll.call();
+        let _ = self.mailbox.push(LOOK_UP);
+        self.roll.wait(call, patience)
     }
 
     /// The phase ordered last.

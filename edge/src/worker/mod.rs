@@ -8,6 +8,7 @@
 mod conns;
 mod events;
 mod inbox;
+mod roll;
 mod secure;
 mod send;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam::utils::CachePadded;
 
 pub use inbox::{Inbox, Phase};
+pub use roll::ConnView;
 
 use crate::abuse::{self, Desk};
 use crate::cache::Cache;
@@ -107,6 +109,8 @@ pub struct Worker<I: Io> {
     /// Connections with something to settle, and when they do.
     owing: VecDeque<Name>,
     owing_due_ms: u64,
+    /// Up to which call the list of connections was made.
+    rolls_made: u64,
 }
 
 /// What a worker is made of.
@@ -155,6 +159,7 @@ impl<I: Io> Worker<I> {
             scratch: Scratch::default(),
             owing: VecDeque::new(),
             owing_due_ms: u64::MAX,
+            rolls_made: 0,
         }
     }
 
@@ -322,7 +327,15 @@ impl<I: Io> Worker<I> {
 
     fn close(&mut self, name: Name) {
         let Some(mut conn) = self.conns.remove(name) else { return };
-        conn.session.leave(&self.shared.desk, 0, self.now);
+        let facts = self.io.facts(&conn.socket);
+        self.metrics.acked_bytes.add(facts.acked_bytes);
+        if facts.unacked_bytes > 0 {
+            self.metrics.dropped_bytes.add(facts.unacked_bytes);
+            if let Some(site) = conn.session.last_site() {
+                site.metrics.shard(self.index).dropped_bytes.add(facts.unacked_bytes);
+            }
+        }
+        conn.session.leave(&self.shared.desk, facts.unacked_bytes, self.now);
         send::discard(&mut self.io, &mut conn);
         if let Some(op) = conn.receive {
             self.io.cancel(op);
@@ -342,6 +355,7 @@ impl<I: Io> Worker<I> {
             let Some(token) = inbox.mailbox.pop() else { break };
             self.wake(Name::from_bits(token.0));
         }
+        self.call_roll();
         if inbox.phase() != Phase::Serving {
             for name in self.conns.names(|conn| conn.session.is_idle()) {
                 self.drive(name);

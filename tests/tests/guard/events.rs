@@ -5,7 +5,7 @@ use edge::guard::{EventRow, Guard};
 
 use crate::bpffs::{Bpffs, load};
 use crate::frames::*;
-use crate::netns::{CLIENTS, SERVER, SERVER_INTERFACE, cable};
+use edge_tests::netns::{CLIENTS, SERVER, SERVER_INTERFACE, cable};
 
 const SLOW: GuardLimit = GuardLimit { per_s: 1, burst: 1 };
 const ATTEMPTS: usize = 200;

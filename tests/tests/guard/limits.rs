@@ -237,6 +237,28 @@ fn flags_no_stack_sends_and_headers_that_cannot_be_are_dropped() {
 }
 
 #[test]
+fn a_full_list_says_so_and_nobody_else_is_shut_out() {
+    let Some(mut judge) = Judge::new(GuardMode::Enforce, |_| {}) else { return };
+    let host = |index: u32| -> edge::guard::Prefix {
+        format!("{}", std::net::Ipv4Addr::from_bits(0x0a00_0000 + index)).parse().unwrap()
+    };
+    let flood = edge_common::reason::FLOOD;
+    for index in 0..edge_common::DENY_MAX {
+        judge.maps.ban(host(index), flood, None).unwrap();
+    }
+    let error = judge.maps.ban(host(edge_common::DENY_MAX), flood, None).unwrap_err().to_string();
+    assert!(error.contains(&edge_common::DENY_MAX.to_string()), "{error}");
+    assert_eq!(judge.passed(&segment(ACK), 1), 1, "who is not on it passes");
+    let mut banned = ipv4(TCP, 0, &tcp(ACK));
+    banned[12..16].copy_from_slice(&[10, 0, 0, 7]);
+    assert_eq!(judge.passed(&frame4(&banned), 1), 0, "who is on it does not");
+    // One given back makes room.
+    judge.maps.unban(host(7)).unwrap();
+    assert_eq!(judge.passed(&frame4(&banned), 1), 1);
+    judge.maps.ban(host(edge_common::DENY_MAX), flood, None).unwrap();
+}
+
+#[test]
 fn strangers_beyond_the_table_share_places_and_nobody_is_shut_out() {
     let Some(mut judge) = Judge::new(GuardMode::Enforce, |rules| rules.syn = SLOW) else { return };
     // Four times as many clients as the table has places, one attempt each: most pass, since a

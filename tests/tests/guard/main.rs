@@ -4,12 +4,13 @@
 mod bpffs;
 mod capture;
 mod conns;
+mod engine;
 mod events;
 mod floods;
 mod frames;
 mod limits;
-mod netns;
 mod pins;
 mod scapy;
+mod truth;
 mod veth;
 mod xdp_table;

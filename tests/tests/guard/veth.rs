@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::bpffs::{Bpffs, load};
 use crate::capture::{Capture, Counts, Flow};
-use crate::netns::{CLIENTS, Host, SERVER, SERVER_INTERFACE, cable};
+use edge_tests::netns::{CLIENTS, Host, SERVER, SERVER_INTERFACE, cable};
 
 /// Datagrams a client sends to see which arrive.
 const VOLLEY: usize = 32;

@@ -63,6 +63,11 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     if arguments.cases == ["guard"] {
         return guard();
     }
+    if let [case] = &arguments.cases[..]
+        && ["flood", "overhead"].contains(&case.as_str())
+    {
+        return beside(case, arguments.install);
+    }
     let wanted = cases::wanted(&arguments.cases)?;
     if arena::is_inside() {
         return measure(arguments, &wanted);
@@ -85,6 +90,20 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
 fn guard() -> Result<()> {
     build::node(false)?;
     let mut cargo = sh::cargo(["run", "-p", "edge-tests", "--bin", "guard-bench"]);
+    sh::run(&mut cargo).context("as root, on a kernel that takes the program")
+}
+
+/// Good clients beside a flood, or what accounts cost, between two namespaces of their own.
+fn beside(case: &str, install: bool) -> Result<()> {
+    if install {
+        let absent = |tool: &&str| sh::find(tool).is_none();
+        let tools: Vec<_> = ["nginx", "nft"].into_iter().filter(absent).collect();
+        let packages = tools.iter().map(|tool| if *tool == "nft" { "nftables" } else { tool });
+        apt::install(&packages.collect::<Vec<_>>())?;
+    }
+    build::node(true)?;
+    let mut cargo = sh::cargo(["run", "-p", "edge-tests", "--bin", "flood-bench", "--", case]);
+    cargo.env("EDGE_BIN", sh::cargo_target().join("release/edge"));
     sh::run(&mut cargo).context("as root, on a kernel that takes the program")
 }
 
@@ -141,6 +160,8 @@ fn list() {
         println!("  {:<18} {}", case.name, case.about);
     }
     println!("  {:<18} what a packet costs in the kernel program; by itself only", "guard");
+    println!("  {:<18} good clients beside a flood; by itself only", "flood");
+    println!("  {:<18} what accounts cost a server; by itself only", "overhead");
     println!("contenders:");
     for who in Contender::all() {
         let state = match who.program() {

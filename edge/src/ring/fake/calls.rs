@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::kernel::read_some;
 use super::{Armed, FakeListener, FakePipe, FakeRing, FakeSocket, Kind, OpId, PIPE_BYTES};
-use crate::ring::{Buffer, Event, Io};
+use crate::ring::{Buffer, Event, Io, TcpFacts};
 use crate::sys::eventfd::EventFd;
 
 impl FakeRing {
@@ -221,6 +221,11 @@ impl Io for FakeRing {
 
     fn is_resident(&mut self, _file: &File, _offset: u64, _len: u64) -> bool {
         !self.dice.once_in(4)
+    }
+
+    fn facts(&mut self, socket: &FakeSocket) -> TcpFacts {
+        let _ = self.open_conn(socket);
+        TcpFacts::default()
     }
 
     fn shutdown_write(&mut self, socket: &FakeSocket) {

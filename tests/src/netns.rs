@@ -35,8 +35,27 @@ impl Host {
         Ok(Host { name })
     }
 
+    /// A host without a cable: its loopback is up.
+    ///
+    /// # Errors
+    /// Why this machine cannot make it.
+    pub fn alone() -> Result<Host, String> {
+        let host = Host::new("a")?;
+        host.ip(&["link", "set", "lo", "up"])?;
+        Ok(host)
+    }
+
+    /// Its name, for `ip -n`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs `work` in a thread that has entered this network namespace, and nothing else of it:
-    /// mounts stay those of the test. Sockets made there stay there.
+    /// mounts stay those of the test. Sockets made there stay there, and threads and processes
+    /// that the work starts are there as well.
+    ///
+    /// # Panics
+    /// When the namespace cannot be entered, or the work does.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let entered = scope.spawn(|| {
@@ -52,18 +71,27 @@ impl Host {
     }
 
     /// Sets `net.ipv4.NAME` of this namespace.
+    ///
+    /// # Panics
+    /// When there is none.
     pub fn sysctl(&self, name: &str, value: u8) {
         let path = format!("/proc/sys/net/ipv4/{name}");
         self.run(|| std::fs::write(&path, value.to_string()).expect("a sysctl"));
     }
 
     /// The kernel's number of an interface.
+    ///
+    /// # Panics
+    /// When there is none.
     pub fn index(&self, interface: &str) -> u32 {
         let shown = self.ip(&["-o", "link", "show", interface]).expect("the interface");
         shown.split(':').next().expect("a number").parse().expect("a number")
     }
 
     /// The hardware address of an interface.
+    ///
+    /// # Panics
+    /// When there is none.
     pub fn hardware(&self, interface: &str) -> [u8; 6] {
         let shown = self.ip(&["-o", "link", "show", interface]).expect("the interface");
         let (_, rest) = shown.split_once("link/ether ").expect("an address");
@@ -72,6 +100,9 @@ impl Host {
     }
 
     /// `ip` within this namespace; its output.
+    ///
+    /// # Errors
+    /// What it complained of.
     pub fn ip(&self, args: &[&str]) -> Result<String, String> {
         ip(&[&["-n", self.name.as_str()], args].concat())
     }
@@ -85,7 +116,10 @@ impl Drop for Host {
     }
 }
 
-/// Client and server on a cable; `Err`: why this machine cannot make them.
+/// Client and server on a cable.
+///
+/// # Errors
+/// Why this machine cannot make them.
 pub fn cable() -> Result<(Host, Host), String> {
     let (client, server) = (Host::new("c")?, Host::new("s")?);
     server.ip(&[
@@ -112,6 +146,7 @@ pub fn cable() -> Result<(Host, Host), String> {
             host.ip(&args)?;
         }
         host.ip(&["link", "set", interface, "up"])?;
+        host.ip(&["link", "set", "lo", "up"])?;
     }
     Ok((client, server))
 }
