@@ -6,6 +6,8 @@ use aya_ebpf::programs::XdpContext;
 
 /// No header is looked for beyond this offset; it bounds what the verifier must track.
 const OFFSET_MAX_BYTES: usize = 1024;
+/// All bits of such an offset.
+const OFFSET_MASK: usize = 2 * OFFSET_MAX_BYTES - 1;
 
 /// One received frame.
 pub struct Frame<'a> {
@@ -32,6 +34,9 @@ impl<'a> Frame<'a> {
         if offset > OFFSET_MAX_BYTES {
             return None;
         }
+        // The same number. Linux 6.1 forgets a bound that a value was held to while it lay on the stack; what
+        // was cut to its bits it knows wherever it has been.
+        let offset = opaque(offset) & OFFSET_MASK;
         let start = opaque(self.context.data() + offset);
         if start + size_of::<T>() > self.context.data_end() {
             return None;
