@@ -14,6 +14,7 @@ pub mod limits;
 pub mod log;
 pub mod mailbox;
 pub mod metrics;
+pub mod proxy;
 
 // Floor 2: what a node knows.
 pub mod abuse;

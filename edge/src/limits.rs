@@ -7,6 +7,8 @@ pub const REQUEST_HEAD_MAX_BYTES: usize = 32 * 1024;
 pub const REQUEST_TARGET_MAX_BYTES: usize = 8 * 1024;
 /// Most header fields in a request; beyond it 431.
 pub const REQUEST_HEADERS_MAX: usize = 100;
+/// Longest PROXY header, optional fields included.
+pub const PROXY_HEADER_MAX_BYTES: usize = 4 * 1024;
 /// Received bytes a connection may hold before reading pauses (head + pipelined requests).
 pub const RECEIVE_BUFFER_MAX_BYTES: usize = 64 * 1024;
 /// Request body drained on a keep-alive connection before it is closed instead.

@@ -15,11 +15,13 @@
 //! | `EDGE_TEST_TRUTH_S` | seconds of load before kernel, engine and log are compared; default 20 |
 //! | `EDGE_TEST_SOAK_S` | seconds the soak runs; default 24 |
 //! | `EDGE_TEST_GUEST` | set by `cargo xtask vm-test`: the kernel of the guest that the test runs in |
+//! | `EDGE_TEST_RELOADS` | how often certificates are changed under load; default 25 |
 //! | `EDGE_TEST_KEEP=1` | directories of nodes are left behind |
 #![forbid(unsafe_code)]
 
 pub mod range;
 
+pub mod certificates;
 pub mod client;
 pub mod content;
 pub mod fuzz;
@@ -37,6 +39,7 @@ pub mod raw_origin;
 pub mod sample;
 pub mod tools;
 
+pub use certificates::Certificates;
 pub use client::{Client, Closed, fetch};
 pub use content::{Content, Follower, Random, sha256_file};
 pub use message::{Head, Response};

@@ -37,7 +37,7 @@ struct Guest {
     runs: &'static [(&'static str, &'static str)],
 }
 
-const CRYPTO_AND_QUEUES: &[&str] = &[
+const MODULES: &[&str] = &[
     "tls",
     "aesni-intel",
     "gcm",
@@ -51,8 +51,9 @@ const CRYPTO_AND_QUEUES: &[&str] = &[
     "sch_tbf",
     "tcp_bbr",
     "veth",
+    "sch_ingress",
+    "cls_bpf",
 ];
-const PACKETS: &[&str] = &["veth", "sch_ingress", "cls_bpf", "sch_netem"];
 
 /// Every guest. A story for one is an ordinary test of `tests/tests`: name its binary here. There
 /// `EDGE_TEST_GUEST` is the guest's name, and a test that prints `SKIP` counts as failed.
@@ -60,15 +61,16 @@ const GUESTS: [Guest; 2] = [
     Guest {
         name: "6.12",
         package: "linux-image-6.12-cloud-amd64",
-        modules: CRYPTO_AND_QUEUES,
-        runs: &[("guest", "a_guest"), ("guard", "limits::")],
+        modules: MODULES,
+        runs: &[("guest", "a_guest"), ("guest", "ktls"), ("guard", "limits::")],
     },
     Guest {
         name: "6.1",
         package: "linux-image-6.1-cloud-amd64|linux-image-cloud-amd64",
-        modules: PACKETS,
+        modules: MODULES,
         runs: &[
             ("guest", "a_guest"),
+            ("guest", "ktls"),
             ("guard", "limits::"),
             ("guard", "xdp_table::"),
             ("guard", "conns::"),

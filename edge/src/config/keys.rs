@@ -45,9 +45,9 @@ pub(super) static SERVER: Table = Table {
 pub(super) static LISTEN: Table = Table {
     title: "[[listen]]",
     name: "listen",
-    keys: &["addr", "congestion", "backlog", "tls", "steer", "unsent"],
+    keys: &["addr", "congestion", "backlog", "tls", "proxy_protocol", "trusted", "steer", "unsent"],
 };
-pub(super) static TLS: Table = Table { title: "[tls]", name: "tls", keys: &["profile"] };
+pub(super) static TLS: Table = Table { title: "[tls]", name: "tls", keys: &["profile", "offload"] };
 pub(super) static CERTIFICATE: Table = Table {
     title: "[[certificate]]",
     name: "certificate",
@@ -127,6 +127,10 @@ pub(super) static SITE: Table = Table {
         "sign",
         "access",
         "finish",
+        "https_redirect",
+        "https_port",
+        "hsts",
+        "client_ca",
         "connect_timeout",
         "read_timeout",
         "retries",
@@ -220,6 +224,7 @@ pub(super) static ALL: &[&Table] = &[
     &ACCESS,
     &DOMAINS,
     &super::content::HEADERS,
+    &super::https::HSTS,
     &super::content::CORS,
     &super::content::REDIRECT,
     &super::content::REWRITE,

@@ -20,7 +20,7 @@ const BAN: LimitThen = LimitThen::Ban { for_ms: BAN_DEFAULT_MS };
 
 /// What holds when the file says nothing about it. Two hundred people behind one address, each with
 /// a page of a hundred files or the same download, stay within all of these.
-const DEFAULTS: [Limit; 10] = [
+const DEFAULTS: [Limit; 12] = [
     // Two hundred times a page of a hundred files at once.
     rule(LimitOn::Requests, 2_000, 20_000, 0, LimitThen::Refuse),
     rule(LimitOn::Bytes, 2 << 30, 16 << 30, 0, LimitThen::Refuse),
@@ -36,6 +36,10 @@ const DEFAULTS: [Limit; 10] = [
     rule(LimitOn::Slow, 1, 100, 0, BAN),
     // Those who go on asking although they were told to wait.
     rule(LimitOn::Refused, 20, 2_000, 0, BAN),
+    // Two hundred people with six connections each, several times over.
+    rule(LimitOn::Handshakes, 200, 10_000, 0, LimitThen::Refuse),
+    // A client that does not trust the certificate tries again, and again.
+    rule(LimitOn::HandshakeFailures, 5, 1_000, 0, BAN),
 ];
 
 /// The rules of `[guard]`: those of the file, and the defaults for what it says nothing about.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::raw::{Entry, Section};
 use super::resolved::{Admin, Cache, Config, Listen, Log, LogFormat, Server, Steer, Volume};
-use super::{access, check, domains, guard, keys, sites, tls};
+use super::{access, check, domains, guard, keys, proxy, sites, tls};
 use crate::limits;
 
 pub(super) const ADDR_DEFAULT: SocketAddr = loopback(8080);
@@ -112,7 +112,16 @@ fn listen(root: &Section<'_>) -> Vec<Listen> {
         }
         let backlog = backlog.map_or(BACKLOG_DEFAULT, |backlog| backlog as u32);
         let steer = steer.unwrap_or_default();
-        all.push(Listen { addr: socket_addr, congestion, tls, backlog, steer, unsent_bytes });
+        let proxies = proxy::trusted(&section);
+        all.push(Listen {
+            addr: socket_addr,
+            congestion,
+            tls,
+            proxies,
+            backlog,
+            steer,
+            unsent_bytes,
+        });
     }
     all
 }
@@ -138,6 +147,7 @@ pub(super) fn plain_listen(addr: SocketAddr) -> Listen {
         addr,
         congestion: None,
         tls: false,
+        proxies: None,
         backlog: BACKLOG_DEFAULT,
         steer: Steer::Hash,
         unsent_bytes: Some(UNSENT_DEFAULT_BYTES),

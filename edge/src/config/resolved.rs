@@ -8,6 +8,7 @@ use super::access::{Access, Prefix};
 use super::content::Content;
 use super::domains::Domains;
 use super::error::Place;
+use super::https::Https;
 use super::key::KeyRules;
 use super::resolved_guard::Guard;
 use super::rules::{Rule, StatusTtl};
@@ -72,6 +73,9 @@ pub struct Listen {
     pub congestion: Option<String>,
     /// Whether connections speak TLS.
     pub tls: bool,
+    /// Whose PROXY headers, which every connection must begin with, are believed; `None`: none are
+    /// expected.
+    pub proxies: Option<Vec<Prefix>>,
     /// `listen(2)` backlog.
     pub backlog: u32,
     /// Which worker gets a connection.
@@ -91,10 +95,18 @@ pub enum Steer {
 }
 
 /// `[tls]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Which versions are spoken.
     pub profile: TlsProfile,
+    /// Whether the kernel seals records where it can.
+    pub offload: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls { profile: TlsProfile::default(), offload: true }
+    }
 }
 
 /// Which versions of TLS are spoken. The suites of all have forward secrecy and authenticated
@@ -212,6 +224,8 @@ pub struct Site {
     pub sign: Option<Sign>,
     /// Who is let in; `None`: everybody.
     pub access: Option<Access>,
+    /// What it makes of HTTPS.
+    pub https: Https,
     /// What becomes of its content on its way.
     pub content: Content,
 }

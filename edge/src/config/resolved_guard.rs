@@ -105,11 +105,15 @@ pub enum LimitOn {
     Slow,
     /// Requests answered with 429.
     Refused,
+    /// TLS handshakes in full; those that resume a session cost little.
+    Handshakes,
+    /// Connections that ended in the TLS handshake.
+    HandshakeFailures,
 }
 
 impl LimitOn {
     /// Every kind, in index order.
-    pub const ALL: [LimitOn; 10] = [
+    pub const ALL: [LimitOn; 12] = [
         LimitOn::Requests,
         LimitOn::Bytes,
         LimitOn::ObjectRequests,
@@ -120,6 +124,8 @@ impl LimitOn {
         LimitOn::Malformed,
         LimitOn::Slow,
         LimitOn::Refused,
+        LimitOn::Handshakes,
+        LimitOn::HandshakeFailures,
     ];
 
     /// Stable name.
@@ -135,6 +141,8 @@ impl LimitOn {
             LimitOn::Malformed => "malformed",
             LimitOn::Slow => "slow",
             LimitOn::Refused => "refused",
+            LimitOn::Handshakes => "handshakes",
+            LimitOn::HandshakeFailures => "handshake_failures",
         }
     }
 

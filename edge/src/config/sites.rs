@@ -7,6 +7,7 @@ use std::path::Path;
 use super::access::access;
 use super::content::{Content, content};
 use super::error::Place;
+use super::https::{Https, https};
 use super::key::{KeyRules, key};
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
@@ -117,6 +118,7 @@ pub(super) fn directory_site(root: &Path) -> Site {
         pass: Pass::default(),
         sign: None,
         access: None,
+        https: Https::default(),
         content: Content::default(),
     }
 }
@@ -165,6 +167,7 @@ fn site(
         pass: pass(section),
         sign: sign(section, node.directory),
         access: access(section, node.has_geo),
+        https: https(section, node.directory),
         content: content(section),
     })
 }

@@ -11,7 +11,9 @@ use super::resolved::{Certificate, Tls, TlsProfile};
 pub(super) fn tls(section: &Section<'_>) -> Tls {
     let profiles = [("modern", TlsProfile::Modern), ("intermediate", TlsProfile::Intermediate)];
     let profile = section.entry("profile").and_then(|entry| entry.choice(&profiles));
-    Tls { profile: profile.unwrap_or_default() }
+    let offload =
+        section.entry("offload").and_then(|entry| entry.choice(&[("auto", true), ("off", false)]));
+    Tls { profile: profile.unwrap_or_default(), offload: offload.unwrap_or(true) }
 }
 
 /// Whether a listener speaks TLS; it then needs a certificate.

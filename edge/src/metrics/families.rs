@@ -10,7 +10,7 @@ type OutcomeField =
     (&'static str, &'static str, fn(&SiteShard) -> &[LocalCounter; Outcome::ALL.len()]);
 
 /// Summed over workers.
-const WORKER_FIELDS: [WorkerField; 23] = [
+const WORKER_FIELDS: [WorkerField; 24] = [
     ("edge_conns_accepted_total", "Connections accepted.", |w| &w.conns_accepted),
     ("edge_conns_closed_total", "Connections closed.", |w| &w.conns_closed),
     ("edge_conns_refused_total", "Connections turned away because the node was full.", |w| {
@@ -52,6 +52,11 @@ const WORKER_FIELDS: [WorkerField; 23] = [
         &w.cold_spans
     }),
     ("edge_pipe_misses_total", "Times no pipe was free and sendfile was used.", |w| &w.pipe_misses),
+    (
+        "edge_proxy_refused_total",
+        "Connections closed for want of a good PROXY header from a trusted balancer.",
+        |w| &w.proxy_refused,
+    ),
     ("edge_tls_handshakes_total", "TLS handshakes that came to their end.", |w| &w.handshakes),
     ("edge_tls_resumptions_total", "Of edge_tls_handshakes_total: of a session before.", |w| {
         &w.handshakes_resumed
@@ -59,7 +64,9 @@ const WORKER_FIELDS: [WorkerField; 23] = [
     ("edge_tls_handshake_failures_total", "TLS connections that ended in the handshake.", |w| {
         &w.handshakes_failed
     }),
-    ("edge_tls_sent_bytes_total", "Bytes of TLS records written to clients.", |w| &w.sealed_bytes),
+    ("edge_tls_sent_bytes_total", "Bytes of TLS records that the workers sealed and wrote.", |w| {
+        &w.sealed_bytes
+    }),
     ("edge_worker_turns_total", "Turns of the workers' loops.", |w| &w.turns),
     (
         "edge_worker_allocations_total",
@@ -102,6 +109,17 @@ pub fn worker_families(out: &mut String, metrics: &Metrics) {
         counter(out, name, help, sum);
     }
     let pipes = metrics.workers.iter().map(|worker| worker.pipes.value()).sum();
+    let mut offload = Family::begin(
+        out,
+        "edge_tls_offload_total",
+        Kind::Counter,
+        "TLS connections by who seals their records: the kernel (TlsTxSw of /proc/net/tls_stat), or the worker.",
+    );
+    let sum = |field: fn(&WorkerMetrics) -> &LocalCounter| -> u64 {
+        metrics.workers.iter().map(|worker| field(worker).value()).sum()
+    };
+    offload.sample(&[("mode", "kernel")], sum(|w| &w.offloaded));
+    offload.sample(&[("mode", "user")], sum(|w| &w.sealed_here));
     gauge(out, "edge_pipes", "Pipes open.", pipes);
     gauge(out, "edge_conns", "Connections open.", metrics.conns_open());
     gauge(out, "edge_workers", "Data-plane threads.", metrics.workers.len() as u64);

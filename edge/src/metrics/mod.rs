@@ -128,12 +128,18 @@ pub struct WorkerMetrics {
     pub cold_spans: LocalCounter,
     /// Times no pipe was free and `sendfile` was used.
     pub pipe_misses: LocalCounter,
+    /// Connections to listeners behind a balancer that did not begin as a trusted one's do.
+    pub proxy_refused: LocalCounter,
     /// TLS handshakes that came to their end.
     pub handshakes: LocalCounter,
     /// Of those, of clients that resumed a session.
     pub handshakes_resumed: LocalCounter,
     /// TLS connections that ended before that.
     pub handshakes_failed: LocalCounter,
+    /// Connections whose records the kernel seals.
+    pub offloaded: LocalCounter,
+    /// Connections whose records are sealed by the worker.
+    pub sealed_here: LocalCounter,
     /// Bytes of TLS records written to clients.
     pub sealed_bytes: LocalCounter,
     /// Turns of the loop.

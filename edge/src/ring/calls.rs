@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 use super::op::OpKind;
 use super::{Buffer, Event, Io, OpId, Pipe, Ring, Socket};
 use crate::sys::eventfd::EventFd;
+use crate::sys::ktls::{self, Keys};
 use crate::sys::splice;
 use crate::sys::tcp::{self, TcpFacts};
 
@@ -175,8 +175,24 @@ impl Io for Ring {
         splice::file_to_socket(file, offset, socket, len)
     }
 
-    fn read_file(&mut self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        file.read_at(into, offset)
+    fn read_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        into: &mut [io::IoSliceMut<'_>],
+    ) -> io::Result<usize> {
+        Ok(rustix::io::preadv(file, into, offset)?)
+    }
+
+    fn offload(&mut self, socket: &Socket, keys: &Keys) -> io::Result<()> {
+        match ktls::attach(socket) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => ktls::set(socket, keys),
+        }
+    }
+
+    fn send_record(&mut self, socket: &Socket, content: u8, bytes: &[u8]) -> io::Result<()> {
+        ktls::send_record(socket, content, bytes)
     }
 
     fn read_pipe(&mut self, pipe: &mut Pipe, into: &mut [u8]) -> io::Result<usize> {

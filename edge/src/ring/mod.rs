@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sys::eventfd::EventFd;
+use crate::sys::ktls::Keys;
 
 pub use buffers::Buffer;
 pub use driver::Ring;
@@ -182,9 +183,19 @@ pub trait Io {
         offset: u64,
         len: usize,
     ) -> io::Result<usize>;
-    /// Reads up to `into.len()` bytes of `file` from `offset`; zero at the end of the file. Waits for
-    /// the disk if they are not resident.
-    fn read_file(&mut self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+    /// Reads bytes of `file` from `offset` into some pieces, one after the other; zero at the end of the
+    /// file. Waits for the disk if they are not resident.
+    fn read_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        into: &mut [io::IoSliceMut<'_>],
+    ) -> io::Result<usize>;
+    /// Has the kernel seal what is sent from now on, with these keys instead of others if it has some.
+    /// Fails where it cannot: then the socket goes on as before.
+    fn offload(&mut self, socket: &Self::Socket, keys: &Keys) -> io::Result<()>;
+    /// Sends a whole record of another type than data on a socket that the kernel seals for.
+    fn send_record(&mut self, socket: &Self::Socket, content: u8, bytes: &[u8]) -> io::Result<()>;
     /// Takes up to `into.len()` bytes out of a pipe that is not empty.
     fn read_pipe(&mut self, pipe: &mut Self::Pipe, into: &mut [u8]) -> io::Result<usize>;
     /// Whether reading these bytes, which must lie inside the file, will not wait for a disk; what

@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::ring::{Ring, RingConfig};
 use crate::session::Demand;
 use crate::sys;
-use crate::worker::{Inbox, Parts, Phase, Shared, Worker};
+use crate::worker::{Inbox, Manner, Parts, Phase, Shared, Worker};
 
 /// Time a fill gets once its clients are gone.
 const FILL_STOP: Duration = Duration::from_millis(500);
@@ -34,8 +34,8 @@ pub(super) struct Fills {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A listener, and whether its clients speak TLS.
-pub(super) type Listening = (TcpListener, bool);
+/// A listener, and how its connections begin.
+pub(super) type Listening = (TcpListener, Manner);
 
 /// Opens every listener once a worker: `listeners[worker][listen]`. A port chosen by the kernel is
 /// chosen once.
@@ -45,6 +45,7 @@ pub(super) fn listen(config: &Config) -> Result<Vec<Vec<Listening>>, ServerError
     let cpus = sys::thread::available_cpus().unwrap_or_default();
     for listen in &config.listen {
         let mut addr = listen.addr;
+        let manner = Manner::new(listen);
         let failed = |source| ServerError::Listen { addr: listen.addr, source };
         // Workers share the port by SO_REUSEPORT; another node must not come to share it too.
         drop(TcpListener::bind(addr).map_err(failed)?);
@@ -58,7 +59,7 @@ pub(super) fn listen(config: &Config) -> Result<Vec<Vec<Listening>>, ServerError
             };
             let listener = sys::net::listener(addr, listening).map_err(failed)?;
             addr = listener.local_addr().map_err(failed)?;
-            own.push((listener, listen.tls));
+            own.push((listener, manner.clone()));
         }
     }
     Ok(listeners)

@@ -83,8 +83,12 @@ fn enact(verdict: &Verdict, guard: &mut Guard) -> Option<Ban> {
 /// What the kernel counts the dropped packets under.
 fn reason_of(on: LimitOn) -> u32 {
     match on {
-        LimitOn::Malformed | LimitOn::Errors | LimitOn::Auth => reason::SCAN,
-        LimitOn::Requests | LimitOn::ObjectRequests | LimitOn::Refused => reason::FLOOD,
+        LimitOn::Malformed | LimitOn::Errors | LimitOn::Auth | LimitOn::HandshakeFailures => {
+            reason::SCAN
+        }
+        LimitOn::Requests | LimitOn::ObjectRequests | LimitOn::Refused | LimitOn::Handshakes => {
+            reason::FLOOD
+        }
         LimitOn::Bytes | LimitOn::ObjectBytes | LimitOn::Ranges | LimitOn::Slow => reason::ABUSE,
     }
 }

@@ -1,15 +1,32 @@
 //! The client's account at the desk: what it may still ask for.
 
+use std::net::SocketAddr;
+
 use super::step::Step;
 use super::{BANNED, Context, Session, answer};
 use crate::abuse::{Desk, Stop, Tally};
 use crate::clock::Now;
+use crate::config::LimitOn;
 
 impl Session {
     /// Gives it an account at the desk; without one nothing is counted.
     pub fn with_tally(mut self, tally: Tally) -> Session {
         self.tally = tally;
         self
+    }
+
+    /// The client is another than it seemed: a balancer has said who.
+    pub fn introduce(&mut self, client: SocketAddr, tally: Tally) {
+        (self.client, self.tally) = (client, tally);
+    }
+
+    /// A TLS handshake was made in full, or has failed.
+    pub fn note_handshake(&mut self, full: bool, failed: bool, now: Now) {
+        for (on, is_so) in [(LimitOn::Handshakes, full), (LimitOn::HandshakeFailures, failed)] {
+            if is_so {
+                self.tally.note(on, 1, now);
+            }
+        }
     }
 
     /// Whether it has something to settle that is not yet due: [`Session::settle`] it then.

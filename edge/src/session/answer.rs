@@ -379,6 +379,13 @@ fn finish(
         date(&mut head, context);
     }
     edit(&mut head, exchange);
+    if exchange.is_secure
+        && let Some(line) =
+            exchange.site.as_ref().and_then(|site| site.config.https.hsts.as_deref())
+    {
+        // One policy a message (RFC 6797 §7.1): the operator's.
+        head.drop_lines(|line| is_field(line, "strict-transport-security")).raw(line.as_bytes());
+    }
     match (framing, len) {
         (Framing::Length, Some(len)) if exchange.status != 204 => {
             head.number("Content-Length", len);

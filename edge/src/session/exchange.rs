@@ -57,6 +57,8 @@ pub(super) struct Exchange {
     pub(super) reason: &'static str,
     /// Where the request comes from, if it is not the peer.
     pub(super) client: Option<IpAddr>,
+    /// Whether the client speaks HTTPS, to us or to a balancer that says so.
+    pub(super) is_secure: bool,
     /// Whether the site's own rules turned it away.
     pub(super) is_denied: bool,
     /// Whether the object changed at its origin before any of it was sent, and was looked up again.
@@ -98,6 +100,7 @@ impl Default for Exchange {
             forward: "uri-miss",
             reason: "-",
             client: None,
+            is_secure: false,
             is_denied: false,
             reopened: false,
             target_now: None,

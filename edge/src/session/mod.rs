@@ -27,6 +27,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod transport;
 mod upload;
 mod vet;
 
@@ -46,6 +47,7 @@ use crate::log::AccessRecord;
 use crate::mailbox::{Notify, Token};
 use crate::metrics::Outcome;
 use crate::site::{Site, Sites};
+use crate::tls::Admission;
 use body::{Next, Outgoing};
 use exchange::Exchange;
 use step::Step;
@@ -119,6 +121,8 @@ pub struct Session {
     client: SocketAddr,
     /// What the client speaks, as origins are told.
     scheme: &'static str,
+    /// What it may ask for, where clients must show certificates.
+    admission: Option<Admission>,
     tally: Tally,
     timeouts: Timeouts,
     step: Step,
@@ -156,6 +160,7 @@ impl Session {
         Session {
             client,
             scheme: "http",
+            admission: None,
             tally: Tally::default(),
             timeouts,
             step: Step::Head,
@@ -176,11 +181,6 @@ impl Session {
             requests: 0,
             last_site: None,
         }
-    }
-
-    /// Says what the client speaks: `http` unless told otherwise.
-    pub fn set_scheme(&mut self, scheme: &'static str) {
-        self.scheme = scheme;
     }
 
     /// Literal bytes to send for [`Action::Send`], in two pieces.
@@ -412,6 +412,17 @@ impl Session {
         self.step = Step::Lingering;
         self.deadline_ms = context.now.mono_ms + LINGER_MS;
         Some(Action::ShutDown)
+    }
+
+    /// Waits for the client to close, where it would be closed now; `false`: nothing good was sent, or
+    /// the client has ended its half.
+    pub fn linger(&mut self, now: Now) -> bool {
+        if self.eof || self.requests == 0 || self.was_cut() {
+            return false;
+        }
+        self.step = Step::Lingering;
+        self.deadline_ms = now.mono_ms + LINGER_MS;
+        true
     }
 
     /// The turn ends: no region stays pinned for a client that does not read.

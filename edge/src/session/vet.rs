@@ -44,6 +44,9 @@ impl Session {
             let client = context.sites.client(self.client.ip(), fields.into_iter());
             self.exchange.client = (client != self.client.ip()).then_some(client);
         }
+        if let Some(done) = self.transport(&site, (&head, host), context) {
+            return done;
+        }
         let mut kept = std::mem::take(&mut self.kept);
         let action = match self.vet(&site, &head, &mut kept, context) {
             Err(denial) => {

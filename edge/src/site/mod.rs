@@ -163,6 +163,11 @@ impl Sites {
         client.to_canonical()
     }
 
+    /// Whether the word of `peer` about its clients is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.proxies.find(peer).is_some()
+    }
+
     /// Whether any proxy is trusted.
     pub fn trusts_proxies(&self) -> bool {
         !self.proxies.is_empty()

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod eventfd;
 pub mod file;
 pub mod host;
+pub mod ktls;
 pub mod limits;
 pub mod memory;
 pub mod monotonic;

@@ -25,7 +25,24 @@ pub struct Identity {
     /// The file of the chain.
     pub path: PathBuf,
     /// Whose certificates clients must show; `None`: nobody's.
-    pub(super) client_roots: Option<Arc<RootCertStore>>,
+    pub(super) clients: Option<Clients>,
+}
+
+/// Authorities whose clients are let in.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub(super) path: Arc<Path>,
+    pub(super) roots: Arc<RootCertStore>,
+}
+
+impl Clients {
+    /// Reads the PEM certificates at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read or holds something else.
+    pub fn load(path: &Path) -> Result<Clients, TlsError> {
+        Ok(Clients { path: path.into(), roots: roots(path)? })
+    }
 }
 
 impl Identity {
@@ -50,9 +67,9 @@ impl Identity {
                 .map_err(|source| TlsError::Unreadable { path: path.clone(), source })?;
             certified.ocsp = (!staple.is_empty()).then_some(staple);
         }
-        let client_roots = config.client_ca.as_deref().map(roots).transpose()?;
+        let clients = config.client_ca.as_deref().map(Clients::load).transpose()?;
         let path = config.cert.clone();
-        Ok(Identity { key: Arc::new(certified), names, expires_unix_s, path, client_roots })
+        Ok(Identity { key: Arc::new(certified), names, expires_unix_s, path, clients })
     }
 }
 

@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore};
 
 use super::*;
-use crate::config::{Certificate, TlsProfile};
+use crate::config::{Certificate, Tls, TlsProfile};
 
 /// A directory of certificates.
 struct Files {
@@ -42,9 +42,17 @@ impl Files {
     }
 }
 
-fn acceptor(certificates: &[&Certificate], profile: TlsProfile) -> Arc<Acceptor> {
+fn offered(certificates: &[&Certificate]) -> Offered {
     let identities = certificates.iter().map(|each| Identity::load(each).unwrap()).collect();
-    Arc::new(Acceptor::new(identities, profile).unwrap())
+    Offered { identities, guarded: Vec::new() }
+}
+
+fn acceptor(certificates: &[&Certificate], profile: TlsProfile) -> Arc<Acceptor> {
+    Arc::new(Acceptor::new(offered(certificates), settings(profile)).unwrap())
+}
+
+fn settings(profile: TlsProfile) -> Tls {
+    Tls { profile, ..Tls::default() }
 }
 
 fn client_config(trusted: &[&Certificate]) -> Arc<ClientConfig> {
@@ -128,6 +136,139 @@ fn bytes_go_both_ways_whole() {
     assert!(server.is_ended());
 }
 
+/// A configuration of clients that offer one suite.
+fn only_suite(trusted: &Certificate, suite: rustls::SupportedCipherSuite) -> Arc<ClientConfig> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites = vec![suite];
+    let mut roots = RootCertStore::empty();
+    roots.add(Identity::load(trusted).unwrap().key.cert[0].clone()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_protocol_versions(&[suite.version()]).unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[test]
+fn every_suite_is_sealed_and_opened_also_after_keys_changed() {
+    let files = Files::new();
+    let certificate = files.certificate("a", &["a.example"]);
+    let offered = acceptor(&[&certificate], TlsProfile::Intermediate);
+    let mut suites = 0;
+    for suite in rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES {
+        // The certificate is not RSA's.
+        if format!("{:?}", suite.suite()).contains("RSA") {
+            continue;
+        }
+        suites += 1;
+        let mut server = Stream::new(offered.clone());
+        let mut client = client(&only_suite(&certificate, *suite), "a.example");
+        for round in 0..4u8 {
+            client.writer().write_all(&[round; 40_000]).unwrap();
+            let mut heard = Vec::new();
+            assert_eq!(talk(&mut client, &mut server).unwrap(), vec![round; 40_000], "{suite:?}");
+            assert_eq!(server.seal(&[round; 100_000]), 100_000);
+            listen(&mut client, &mut server, &mut heard).unwrap();
+            assert!(heard == vec![round; 100_000], "{suite:?} {round}");
+            // A wish for new keys both ways; TLS 1.2 has no such thing.
+            assert_eq!(
+                client.refresh_traffic_keys().is_ok(),
+                suite.version().version == ProtocolVersion::TLSv1_3
+            );
+        }
+    }
+    assert_eq!(suites, 6);
+}
+
+#[test]
+fn what_was_tampered_with_ends_the_connection_with_an_alert() {
+    let files = Files::new();
+    let certificate = files.certificate("a", &["a.example"]);
+    let offered = acceptor(&[&certificate], TlsProfile::Intermediate);
+    for suite in rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES {
+        if format!("{:?}", suite.suite()).contains("RSA") {
+            continue;
+        }
+        for (at, to) in [(0, 20), (1, 9), (3, 0xff), (5, 1), (20, 1)] {
+            let mut server = Stream::new(offered.clone());
+            let mut client = client(&only_suite(&certificate, *suite), "a.example");
+            talk(&mut client, &mut server).unwrap();
+            client.writer().write_all(&[7; 100]).unwrap();
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            wire[at] = if at < 4 { to } else { wire[at] ^ to };
+            let mut plain = Vec::new();
+            assert!(server.receive(&wire, &mut plain).is_err(), "{suite:?} {at}");
+            assert!(plain.is_empty());
+            assert!(server.wants_write(), "an alert");
+            let mut alert = Vec::new();
+            server.send(&mut alert).unwrap();
+            client.read_tls(&mut alert.as_slice()).unwrap();
+            let told = client.process_new_packets().unwrap_err();
+            assert!(matches!(told, rustls::Error::AlertReceived(_)), "{told}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_client_sends_in_the_handshake_nothing_panics() {
+    let files = Files::new();
+    let authority = files.certificate("ca", &["ca.example"]);
+    let mut certificate = files.certificate("a", &["a.example"]);
+    certificate.client_ca = Some(authority.cert.clone());
+    let plain = files.certificate("b", &["a.example"]);
+    let offers = [&certificate, &plain].map(|each| acceptor(&[each], TlsProfile::Intermediate));
+    let config = client_config(&[&certificate, &plain]);
+    let mut seed = 7u64;
+    let mut dice = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    for round in 0..400 {
+        let mut server = Stream::new(offers[round % 2].clone());
+        let mut client = client(&config, "a.example");
+        client.writer().write_all(b"GET").unwrap();
+        let (mut ended, mut plain) = (false, Vec::new());
+        for flight in 0..3 {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            // One byte is another, or bytes are missing or twice there, in one of the flights.
+            if flight == dice(3) && !wire.is_empty() {
+                let at = dice(wire.len());
+                match dice(3) {
+                    0 => wire[at] ^= 1 << dice(8),
+                    1 => drop(wire.drain(at..(at + 1 + dice(40)).min(wire.len()))),
+                    _ => wire.extend_from_within(at..),
+                }
+            }
+            let piece = 1 + dice(600);
+            ended |= wire.chunks(piece).any(|piece| server.receive(piece, &mut plain).is_err());
+            let mut back = Vec::new();
+            while server.wants_write() {
+                server.send(&mut back).unwrap();
+            }
+            let _ = client.read_tls(&mut back.as_slice());
+            let _ = client.process_new_packets();
+        }
+        server.close();
+        assert!(ended || plain.len() <= 6, "{plain:?}");
+    }
+}
+
+#[test]
+fn empty_records_without_end_are_an_attack() {
+    let files = Files::new();
+    let certificate = files.certificate("a", &["a.example"]);
+    let mut server = Stream::new(acceptor(&[&certificate], TlsProfile::Modern));
+    let mut client = client(&client_config(&[&certificate]), "a.example");
+    talk(&mut client, &mut server).unwrap();
+    let refused = (0..100).find(|_| {
+        client.refresh_traffic_keys().unwrap();
+        talk(&mut client, &mut server).is_err()
+    });
+    assert_eq!(refused, Some(32));
+}
+
 #[test]
 fn no_more_than_a_bound_waits_sealed() {
     let files = Files::new();
@@ -163,8 +304,8 @@ fn sessions_are_resumed_also_after_a_reload() {
     let files = Files::new();
     let certificate = files.certificate("a", &["a.example"]);
     let old = acceptor(&[&certificate], TlsProfile::Intermediate);
-    let identity = Identity::load(&certificate).unwrap();
-    let new = Arc::new(old.renewed(vec![identity], TlsProfile::Intermediate).unwrap());
+    let renewed = old.renewed(offered(&[&certificate]), settings(TlsProfile::Intermediate));
+    let new = Arc::new(renewed.unwrap());
     let config = client_config(&[&certificate]);
     for (offered, resumed) in [(&old, false), (&old, true), (&new, true)] {
         let mut client = client(&config, "a.example");
@@ -229,6 +370,44 @@ fn clients_without_a_certificate_are_refused_where_one_is_asked_for() {
     let mut client = client(&client_config(&[&certificate]), "a.example");
     let refused = talk(&mut client, &mut Stream::new(offered));
     assert_eq!(refused, Err(TlsFault::ClientCertificate));
+}
+
+#[test]
+fn a_certificate_shown_for_one_host_is_none_for_another() {
+    let files = Files::new();
+    let (one, other) = (files.certificate("ca1", &["ca1.a"]), files.certificate("ca2", &["ca2.a"]));
+    let wide = files.certificate("a", &["*.a.example", "b.example"]);
+    let mut guarded = files.certificate("c", &["c.example"]);
+    guarded.client_ca = Some(one.cert.clone());
+    let mut offered = offered(&[&wide, &guarded]);
+    offered.guarded = vec![
+        (vec!["x.a.example".to_owned()], Clients::load(&one.cert).unwrap()),
+        (vec!["*.y.example".to_owned()], Clients::load(&other.cert).unwrap()),
+    ];
+    let acceptor = Arc::new(Acceptor::new(offered, settings(TlsProfile::Modern)).unwrap());
+    let (one, other) = (Some(&*one.cert), Some(&*other.cert));
+    for (named, verified) in [
+        ("b.example", None),
+        ("x.a.example", one),
+        ("z.a.example", None),
+        ("c.example", one),
+        ("z.y.example", other),
+    ] {
+        assert_eq!(acceptor.client_ca(Some(named)), verified, "{named}");
+        let admission = Admission::new(acceptor.clone(), verified.map(Arc::from));
+        for (asked, required) in [
+            ("b.example", None),
+            ("x.a.example", one),
+            ("z.a.example", None),
+            ("c.example", one),
+            ("w.y.example", other),
+        ] {
+            let good = required.is_none() || required == verified;
+            assert_eq!(admission.admits(asked, None), good, "{named}, then {asked}");
+        }
+        // A site that came while the node runs is not in the acceptor: nobody is let in.
+        assert_eq!(admission.admits("new.example", other), verified == other);
+    }
 }
 
 #[test]

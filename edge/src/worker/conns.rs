@@ -12,6 +12,8 @@ use crate::session::Session;
 pub(super) struct Conn<I: Io> {
     pub(super) socket: I::Socket,
     pub(super) session: Session,
+    /// What has come of a balancer's word about the client, while that is not whole.
+    pub(super) greeting: Option<Vec<u8>>,
     /// Its records, if it speaks TLS.
     pub(super) tls: Option<Box<Tls>>,
     /// Bytes on their way from a file to the socket.
@@ -96,6 +98,7 @@ impl<I: Io> Conns<I> {
         let conn = Conn {
             socket,
             session,
+            greeting: None,
             tls: None,
             pipe: None,
             more: false,

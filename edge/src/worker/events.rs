@@ -1,11 +1,9 @@
 //! What the kernel finished, and whose it is.
 
-use super::conns::{Name, normalised};
-use super::secure::{self, Tls};
-use super::{ACCEPT_RETRY_MS, Worker, send};
+use super::conns::Name;
+use super::door::{self, Heard};
+use super::{ACCEPT_RETRY_MS, Worker, secure, send};
 use crate::ring::{Buffer, Event, EventKind, Io};
-use crate::session::Session;
-use crate::tls::Stream;
 
 /// Token of the inbox's eventfd.
 pub(super) const WATCH: u64 = 1 << 56;
@@ -55,7 +53,7 @@ impl<I: Io> Worker<I> {
         result: std::io::Result<(I::Socket, std::net::SocketAddr)>,
     ) {
         let door = self.doors.get_mut((token & 0xffff_ffff) as usize);
-        let is_tls = door.as_ref().is_some_and(|door| door.tls);
+        let manner = door.as_ref().map(|door| door.manner.clone()).unwrap_or_default();
         if let Some(door) = door.filter(|_| !more) {
             door.armed = None;
             if result.as_ref().is_err_and(|error| !is_one_clients(error)) {
@@ -67,23 +65,7 @@ impl<I: Io> Worker<I> {
                 self.metrics.conns_refused.add(1);
                 self.io.close(socket);
             }
-            Ok((socket, peer)) => {
-                let Some(tally) = self.shared.desk.arrive(peer.ip(), self.now) else {
-                    self.metrics.conns_banned.add(1);
-                    return self.io.close(socket);
-                };
-                self.metrics.conns_accepted.add(1);
-                let session =
-                    Session::new(normalised(peer), **self.shared.timeouts.load(), self.now);
-                let session = session.with_tally(tally);
-                let acceptor = is_tls.then(|| self.shared.tls.load_full()).flatten();
-                let name = self.conns.insert(socket, session);
-                if let Some(conn) = self.conns.find(name).filter(|_| is_tls) {
-                    conn.tls = acceptor.map(|acceptor| Tls::new(Stream::new(acceptor)));
-                    conn.session.set_scheme("https");
-                }
-                self.drive(name);
-            }
+            Ok((socket, peer)) => self.welcome(socket, peer, &manner),
             Err(error) if is_one_clients(&error) => {}
             Err(error) => {
                 self.metrics.conns_refused.add(1);
@@ -109,18 +91,16 @@ impl<I: Io> Worker<I> {
         match result {
             Ok(buffer) => {
                 let bytes = self.io.bytes(&buffer);
-                let mut is_sound = true;
-                match buffer.len() {
-                    0 => conn.session.handle_eof(),
-                    _ if conn.tls.is_some() => {
-                        let scratch = &mut self.scratch;
-                        is_sound = secure::received(&self.metrics, conn, bytes, scratch, self.now);
-                    }
-                    _ => conn.session.handle_bytes(bytes, self.now),
-                }
+                let (metrics, scratch, now) = (&*self.metrics, &mut self.scratch, self.now);
+                let heard = match &mut conn.greeting {
+                    Some(_) => door::greet(metrics, &self.shared.desk, conn, bytes, scratch, now),
+                    None => door::hear(metrics, conn, bytes, scratch, now),
+                };
                 self.io.recycle(buffer);
-                if !is_sound {
-                    secure::give_up(&mut self.io, conn);
+                match heard {
+                    Heard::Well => {}
+                    Heard::Broken => secure::give_up(&mut self.io, conn),
+                    Heard::Refused => return self.close(name),
                 }
             }
             // Out of buffers, or cancelled to pause: armed again when the connection settles.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod conns;
+mod door;
 mod events;
 mod inbox;
 mod roll;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam::utils::CachePadded;
 
+pub use door::Manner;
 pub use inbox::{Inbox, Phase};
 pub use roll::ConnView;
 
@@ -81,7 +83,7 @@ impl Shared {
 
 struct Door<I: Io> {
     listener: I::Listener,
-    tls: bool,
+    manner: Manner,
     armed: Option<OpId>,
     retry_ms: u64,
 }
@@ -119,8 +121,8 @@ pub struct Parts<I: Io> {
     pub index: usize,
     /// Its ring.
     pub io: I,
-    /// Its own listeners, and whether their clients speak TLS.
-    pub listeners: Vec<(I::Listener, bool)>,
+    /// Its own listeners, and how their connections begin.
+    pub listeners: Vec<(I::Listener, Manner)>,
     /// What it shares.
     pub shared: Arc<Shared>,
     /// Its inbox.
@@ -146,7 +148,7 @@ impl<I: Io> Worker<I> {
             metrics,
             sink,
             doors: doors
-                .map(|(listener, tls)| Door { listener, tls, armed: None, retry_ms: 0 })
+                .map(|(listener, manner)| Door { listener, manner, armed: None, retry_ms: 0 })
                 .collect(),
             conns: Conns::new(),
             wheel: Wheel::new(now.mono_ms),
@@ -240,7 +242,7 @@ impl<I: Io> Worker<I> {
             conn.waiting = false;
             let flow = match conn.session.poll_action(&context) {
                 Action::Send { more } => {
-                    send::literal(io, metrics, conn, more, &mut budget, self.now)
+                    send::literal(io, metrics, conn, more, scratch, &mut budget, self.now)
                 }
                 Action::File { more } => {
                     let span = (name, more);
@@ -260,20 +262,18 @@ impl<I: Io> Worker<I> {
                 Action::Finished => {
                     finish(self.index, metrics, &mut self.sink, &conn.session, self.now);
                     match conn.session.handle_logged(&context) {
-                        Some(Action::ShutDown) => shut_down(io, conn),
-                        Some(Action::Close) => {
-                            secure::close(io, conn);
+                        Some(end) if secure::part(io, conn, &end, self.now) => {
                             return self.close(name);
                         }
-                        _ => {}
+                        _ => send::Flow::Ready,
+                    }
+                }
+                end @ (Action::ShutDown | Action::Close) => {
+                    if secure::part(io, conn, &end, self.now) {
+                        return self.close(name);
                     }
                     send::Flow::Ready
                 }
-                Action::ShutDown => {
-                    shut_down(io, conn);
-                    send::Flow::Ready
-                }
-                Action::Close => return self.close(name),
             };
             send::obey(io, metrics, conn, name, flow);
         }
@@ -398,6 +398,7 @@ impl<I: Io> Worker<I> {
         let draining = self.inbox.phase() != Phase::Serving;
         let context = self.shared.lend(&sites, &self.notify, (name, self.now, draining));
         let Some(conn) = self.conns.find(name) else { return };
+        secure::late(&self.metrics, conn, self.now);
         if conn.session.handle_timeout(&context) {
             self.metrics.timeouts.add(1);
         }
@@ -448,12 +449,6 @@ impl<I: Io> Worker<I> {
         self.metrics.pipes.add(pipes.wrapping_sub(self.pipes_known));
         self.pipes_known = pipes;
     }
-}
-
-/// Ends our half of the stream.
-fn shut_down<I: Io>(io: &mut I, conn: &mut conns::Conn<I>) {
-    secure::close(io, conn);
-    io.shutdown_write(&conn.socket);
 }
 
 /// Counts and logs a finished exchange.

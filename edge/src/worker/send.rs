@@ -41,7 +41,10 @@ pub(super) fn staged<I: Io>(
     now: Now,
 ) -> Flow {
     if conn.tls.is_some() {
-        return secure::flush(io, metrics, conn, scratch, budget, now);
+        let flow = secure::flush(io, metrics, conn, scratch, budget, now);
+        if flow != Flow::Ready || secure::seals(conn) {
+            return flow;
+        }
     }
     while let Some(pipe) = conn.pipe.as_mut().filter(|pipe| io.pipe_len(pipe) > 0) {
         if *budget == 0 {
@@ -65,11 +68,12 @@ pub(super) fn literal<I: Io>(
     metrics: &WorkerMetrics,
     conn: &mut Conn<I>,
     more: bool,
+    scratch: &mut Scratch,
     budget: &mut u64,
     now: Now,
 ) -> Flow {
     if conn.tls.is_some() {
-        return secure::literal(metrics, conn, more, now);
+        return secure::literal(metrics, conn, more, scratch, now);
     }
     let sent = io.send(&conn.socket, conn.session.bytes(), more);
     direct(metrics, conn, sent, true, budget, now)
@@ -85,7 +89,7 @@ pub(super) fn file<I: Io>(
     budget: &mut u64,
     now: Now,
 ) -> Flow {
-    if conn.tls.is_some() {
+    if secure::seals(conn) {
         return secure::file(io, metrics, conn, (name, more), scratch);
     }
     let Some(span) = conn.session.span() else { return Flow::Ready };
@@ -109,7 +113,8 @@ pub(super) fn file<I: Io>(
         }
         return direct(metrics, conn, sent, false, budget, now);
     };
-    conn.more = more || span.len > len as u64;
+    // A record that is left open leaves with the next bytes, not with the packet it is in.
+    conn.more = (more || span.len > len as u64) && conn.tls.is_none();
     if !resident {
         metrics.cold_spans.add(1);
         let token = Kind::Cold.of(name);
@@ -226,6 +231,7 @@ fn account<I: Io>(
     now: Now,
 ) {
     metrics.sent_bytes.add(sent as u64);
+    secure::count(conn, sent);
     conn.session.handle_sent(sent, literal, now);
     *budget = budget.saturating_sub(sent as u64);
 }

@@ -93,7 +93,7 @@ impl Rig {
         let parts = Parts {
             index: 0,
             io,
-            listeners: vec![(listener, false)],
+            listeners: vec![(listener, Manner::default())],
             shared: Arc::new(shared),
             inbox: inbox.clone(),
             metrics: Arc::default(),

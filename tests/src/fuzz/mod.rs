@@ -5,6 +5,7 @@ mod bodies;
 mod config;
 mod fields;
 mod heads;
+mod proxy;
 mod records;
 
 /// One kind of hostile input.
@@ -17,12 +18,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "request_head", check: heads::request },
     Target { name: "response_head", check: heads::response },
     Target { name: "chunked", check: bodies::chunked },
     Target { name: "cache_control", check: fields::cache_control },
     Target { name: "range", check: fields::range },
+    Target { name: "proxy_header", check: proxy::header },
     Target { name: "config", check: config::config },
     Target { name: "volume_record", check: records::volume_record },
 ];

@@ -1,6 +1,8 @@
 //! What `cargo xtask vm-test` runs on stock kernels beside the stories of other files: that a guest is
 //! what those count on. On other hosts it says nothing.
 
+mod ktls;
+
 use edge_tests::{Content, MIB, Node, Origin, Page};
 
 const BODY: Content = Content::new(90, 3 * MIB);

@@ -6,7 +6,7 @@ use crate::Breach;
 use crate::source::Source;
 
 /// Every room and the floor it is on.
-const FLOORS: [(&str, u32); 23] = [
+const FLOORS: [(&str, u32); 24] = [
     ("ring", 0),
     ("sys", 0),
     ("http", 1),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u32); 23] = [
     ("metrics", 1),
     ("mailbox", 1),
     ("log", 1),
+    ("proxy", 1),
     ("abuse", 2),
     ("site", 2),
     ("cache", 2),
@@ -39,7 +40,7 @@ const VOCABULARY: u32 = 1;
 const SIDEWAYS: [(&str, &str); 2] = [("ring", "sys"), ("origin", "cache")];
 
 /// Crates and the rooms they stay in.
-const QUARANTINES: [(&str, &[&str]); 14] = [
+const QUARANTINES: [(&str, &[&str]); 15] = [
     ("io_uring", &["ring"]),
     ("tokio_uring", &["fill"]),
     ("libc", &["ring", "sys"]),
@@ -48,6 +49,7 @@ const QUARANTINES: [(&str, &[&str]); 14] = [
     ("aya", &["guard"]),
     ("aya_obj", &["guard"]),
     ("rustls", &["tls", "fill"]),
+    ("aws_lc_rs", &["tls"]),
     ("hyper", &["fill", "admin"]),
     ("ratatui", &["cli"]),
     ("hyper_util", &["fill", "admin"]),

@@ -11,6 +11,7 @@ use super::kernel::read_some;
 use super::{Armed, FakeListener, FakePipe, FakeRing, FakeSocket, Kind, OpId, PIPE_BYTES};
 use crate::ring::{Buffer, Event, Io, TcpFacts};
 use crate::sys::eventfd::EventFd;
+use crate::sys::ktls::Keys;
 
 impl FakeRing {
     fn arm(&mut self, token: u64, kind: Kind) -> io::Result<OpId> {
@@ -203,11 +204,29 @@ impl Io for FakeRing {
         Ok(bytes.len())
     }
 
-    fn read_file(&mut self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let part = self.dice.part_of(into.len());
+    fn read_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        into: &mut [io::IoSliceMut<'_>],
+    ) -> io::Result<usize> {
+        let part = self.dice.part_of(into.iter().map(|piece| piece.len()).sum());
         let bytes = read_some(file, offset, part)?;
-        into[..bytes.len()].copy_from_slice(&bytes);
+        let mut rest = bytes.as_slice();
+        for piece in into {
+            let (now, later) = rest.split_at(rest.len().min(piece.len()));
+            piece[..now.len()].copy_from_slice(now);
+            rest = later;
+        }
         Ok(bytes.len())
+    }
+
+    fn offload(&mut self, _socket: &FakeSocket, _keys: &Keys) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn send_record(&mut self, _: &FakeSocket, _: u8, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn read_pipe(&mut self, pipe: &mut FakePipe, into: &mut [u8]) -> io::Result<usize> {

@@ -1,39 +1,19 @@
 //! HTTPS: real clients, certificates by name, reload, resumption, and what is not TLS.
 
+mod balancer;
+mod reload;
+mod sites;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use edge_tests::process::eventually;
-use edge_tests::{Content, MIB, Node, NodeConfig, Origin, Page, Tool, need};
+use edge_tests::{Certificates, Content, MIB, Node, NodeConfig, Origin, Page, Tool, need};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 const BODY: Content = Content::new(70, 24 * MIB);
-
-/// A directory with certificates.
-struct Certificates(TempDir);
-
-impl Certificates {
-    fn new() -> Certificates {
-        Certificates(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Writes NAME.pem and NAME.key, self-signed for `hosts`.
-    fn make(&self, name: &str, hosts: &[&str]) -> (PathBuf, PathBuf) {
-        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(hosts).expect("a certificate");
-        let files = (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
-        fs::write(&files.0, made.cert.pem()).expect("write the certificate");
-        fs::write(&files.1, made.signing_key.serialize_pem()).expect("write the key");
-        files
-    }
-}
 
 /// curl to `host` at the node's TLS listener, trusting `cert`; what it printed.
 fn curl(tool: &Tool, node: &Node, (host, cert): (&str, &Path), args: &[&str]) -> Vec<u8> {
