@@ -15,6 +15,7 @@ use super::report::{Metric, Table, Target};
 use super::runs::{Cores, Pace, Sample, Setting, rounds, start_all};
 use super::sites;
 use super::special;
+use super::tls;
 
 /// Share of nginx's peak at which tails are measured.
 const TAIL_SHARE: f64 = 0.7;
@@ -52,6 +53,7 @@ enum Kind {
     Idle,
     Slow,
     Syscalls,
+    Tls,
     Sites,
     Evict,
     Memory,
@@ -114,6 +116,12 @@ pub const ALL: &[Case] = &[
     case("slow", "downloads that take 32 KiB/s each", IDLERS, Kind::Slow),
     case("idle", "connections that had one answer and stay", IDLERS, Kind::Idle),
     case("syscalls", "system calls a 4 KiB request, by strace", FILES, Kind::Syscalls),
+    case(
+        "tls",
+        "HTTPS: a large file, handshakes in full and resumed",
+        &[Edge, EdgeOther, Nginx],
+        Kind::Tls,
+    ),
     case("sites", "10,000 sites: loading them, finding one", &[], Kind::Sites),
     case("evict", "what the store keeps, against LRU and others, simulated", &[], Kind::Evict),
     case("memory", "bytes an entry of the index, ten million of them", &[], Kind::Memory),
@@ -167,6 +175,7 @@ impl Case {
             Kind::Evict => evict::evict(pace.quick, trace),
             Kind::Memory => index::memory(arena),
             Kind::Start => index::start(arena),
+            Kind::Tls => tls::tls(self, arena, pace, contenders, bar),
             Kind::Syscalls => special::syscalls(self, arena, pace, contenders),
             _ => {
                 let settings = self.settings(pace);

@@ -21,6 +21,7 @@ mod report;
 mod runs;
 mod sites;
 mod special;
+mod tls;
 
 use arena::Arena;
 use contenders::Contender;

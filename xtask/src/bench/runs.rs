@@ -148,8 +148,15 @@ pub fn start_all(
     cold: bool,
 ) -> Result<(Vec<Running>, Option<Running>)> {
     let cores = Cores::share(arena, setting.workers);
-    let mut start =
-        Start { arena, workers: setting.workers, cores: &cores.server, origin: None, file, cold };
+    let mut start = Start {
+        arena,
+        workers: setting.workers,
+        cores: &cores.server,
+        origin: None,
+        file,
+        cold,
+        tls: false,
+    };
     let origin = match contenders.iter().any(|who| who.is_cache()) {
         true => Some(Contender::Nginx.start(&Start { workers: 1, cold: false, ..start })?),
         false => None,

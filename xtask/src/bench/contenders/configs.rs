@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Contender, Start, origin};
+use crate::bench::tls;
 use crate::host;
 
 /// `edge.toml`.
@@ -25,10 +26,14 @@ pub fn edge(who: Contender, start: &Start<'_>, address: SocketAddr, room: &Path)
         Contender::EdgeOther => std::env::var("EDGE_BENCH_OTHER_LISTEN").unwrap_or_default(),
         _ => String::new(),
     };
+    let (tls, certificate) = match start.tls {
+        true => tls::edge_lines(start.arena)?,
+        false => Default::default(),
+    };
     Ok(format!(
         "[server]\nworkers = {}\nfill_threads = 1\npin = {}\ndrain_timeout = \"1s\"\n\
          idle_timeout = \"1h\"\n\
-         [[listen]]\naddr = \"{address}\"\n{more}\n\
+         [[listen]]\naddr = \"{address}\"\n{more}\n{tls}\n{certificate}\
          [admin]\naddr = \"off\"\n\
          [cache]\n{cache}\n\
          [log]\naccess = \"{}\"\nformat = \"combined\"\nlevel = \"warn\"\n\
@@ -73,6 +78,11 @@ pub fn nginx(
                  proxy_cache_lock on; {slice} }} }}\n"
             )
         }
+        _ if start.tls => format!(
+            "server {{ listen {address} ssl reuseport backlog=4096; {} root {}; }}\n",
+            tls::nginx_lines(start.arena)?,
+            start.arena.root().display()
+        ),
         _ => format!(
             "server {{ listen {address} reuseport backlog=4096; root {}; }}\n",
             start.arena.root().display()

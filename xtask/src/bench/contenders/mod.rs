@@ -72,6 +72,8 @@ pub struct Start<'a> {
     pub file: &'a Path,
     /// Whether what it serves may be on the disk only.
     pub cold: bool,
+    /// Whether clients speak TLS.
+    pub tls: bool,
 }
 
 /// A contender that answers.

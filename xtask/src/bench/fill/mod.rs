@@ -106,6 +106,7 @@ pub fn fill(
         origin: Some(origin.address),
         file: &file,
         cold: false,
+        tls: false,
     };
     let running: Vec<Running> =
         contenders.iter().map(|who| who.start(&start)).collect::<Result<_>>()?;
