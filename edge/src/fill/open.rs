@@ -136,7 +136,10 @@ impl Filler {
                 (self.cache().block_bytes(), self.cache().slice_bytes());
             ask.range = aligned(range, block_bytes, slice_bytes);
         }
-        if let Some(stale) = &stale {
+        // Bytes that are missing would have to be stored (§5.2.1.5).
+        let completes = !head_only && demand.control.no_store;
+        let is_usable = |stale: &&Arc<Object>| !completes || self.is_whole(stale);
+        if let Some(stale) = stale.as_ref().filter(is_usable) {
             ask = ask.if_changed_since(&stale.meta);
         }
         let opening = match self.begin_fill(demand, None).await {
@@ -164,6 +167,10 @@ impl Filler {
             (Err(failure), _) => Opening::Failed(failure.into_error()),
             (Ok(opening), _) => opening,
         }
+    }
+
+    fn is_whole(&self, object: &Object) -> bool {
+        self.cache().held(object).is_none_or(|held| Some(held.bytes) == object.len())
     }
 
     /// Parts the demands that joined a flight into those that `object` answers and the others: what

@@ -111,6 +111,8 @@ pub struct Seen {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Expected {
     Seen(Seen),
+    /// This; the origin need not be asked, if a body of the same strong version is still about.
+    Body(Seen),
     /// This, and then the origin is asked behind the client's back; whether what is stored changes.
     Refresh(Seen, bool),
     /// The RFC leaves open what comes: what is stored has no body, and the origin fails.
@@ -217,6 +219,12 @@ impl Model {
             };
         }
         let is_head = method == "HEAD";
+        if asking == "no-store" && !is_head && stored.is_some_and(|stored| stored.is_bodiless) {
+            // Nothing is stored to make it whole, so that it is no answer, and nothing is learnt.
+            let version = Some(origin.version);
+            let asked = Some(false);
+            return Expected::Body(Seen { status: 200, label: version, version, asked });
+        }
         let body = stored.filter(|stored| stored.is_same(origin)).map(|stored| stored.version);
         let version = (!is_head).then_some(body.unwrap_or(origin.version));
         if is_head {
@@ -257,7 +265,7 @@ impl Model {
         }
         if stored.is_same(origin) {
             self.stored[place] = Some(Stored { is_bodiless: false, ..*stored });
-            return Expected::Seen(stored.seen(method, Some(false)));
+            return Expected::Body(stored.seen(method, Some(false)));
         }
         self.stored[place] = None;
         self.learn(place, asking, origin, now_s);

@@ -74,6 +74,10 @@ fn play(rig: &Rig, target: &str, mut random: Random, mut now_s: u64) -> u64 {
                 match expected {
                     Expected::Anything => unreachable!(),
                     Expected::Seen(expected) => assert_eq!(seen, expected, "{}", story()),
+                    Expected::Body(expected) => {
+                        seen.asked = seen.asked.or(expected.asked);
+                        assert_eq!(seen, expected, "{}", story());
+                    }
                     Expected::Refresh(expected, changes) => {
                         // It may have been asked already.
                         seen.asked = None;
