@@ -13,9 +13,8 @@ use super::flight::Flight;
 use super::gate::Slot;
 use super::http::Answer;
 use super::object::{self, Found, Freshness};
-use super::relay;
 use crate::cache::reuse::{Use, decide, may_stand_in};
-use crate::cache::{Body, Cache, FillError, Object, Opened, Relay, Slices, StoreError, Ticket};
+use crate::cache::{Body, Cache, FillError, Object, Opened, Slices, StoreError, Ticket};
 use crate::clock::Now;
 use crate::config;
 use crate::http::lines;
@@ -23,7 +22,7 @@ use crate::limits::MEMORY_BODY_MAX_BYTES;
 use crate::metrics::Outcome;
 use crate::origin::request::aligned;
 use crate::origin::verdict::Part;
-use crate::origin::{Ask, Failure, Verdict, judge, version};
+use crate::origin::{Ask, Failure, Head, Verdict, judge, version};
 use crate::session::Demand;
 use crate::session::demand::Want;
 
@@ -135,6 +134,8 @@ impl Filler {
             let (block_bytes, slice_bytes) =
                 (self.cache().block_bytes(), self.cache().slice_bytes());
             ask.range = aligned(range, block_bytes, slice_bytes);
+        } else if stale.is_none() {
+            ask.own = demand.conditions.clone();
         }
         // Bytes that are missing would have to be stored (§5.2.1.5).
         let completes = !head_only && demand.control.no_store;
@@ -187,7 +188,8 @@ impl Filler {
         joined.into_iter().partition(fits)
     }
 
-    /// Asks, and once more plainly if the answer does not fit the question.
+    /// Asks, and again if the answer does not fit the question: as the client did if it is for nobody
+    /// else, plainly if it may be stored.
     async fn settle(
         &self,
         demand: &Demand,
@@ -195,13 +197,18 @@ impl Filler {
         stale: Option<&Object>,
     ) -> Result<Opening, Failure> {
         let mut ask = ask;
-        for _ in 0..2 {
+        for _ in 0..3 {
             let answer = self.ask(demand, &ask, None).await?;
             let freshness = object::freshness(demand, &answer.head, &answer);
             if let Some(object) = self.described(demand, &ask, &answer, stale) {
                 return Ok(object);
             }
-            match (judge(&ask, &answer.head, freshness.is_some()), freshness) {
+            let verdict = match own_verdict(demand, &ask, &answer) {
+                Some(verdict) => verdict,
+                None => judge(&ask, &answer.head, freshness.is_some()),
+            };
+            let is_private_part = answer.head.status == 206 && freshness.is_none();
+            match (verdict, freshness) {
                 (Verdict::Store(part), Some(freshness)) => {
                     return Ok(self.store(demand, answer, freshness, part, stale));
                 }
@@ -222,7 +229,10 @@ impl Filler {
                     return Ok(Opening::Private(Box::new(answer), Vec::new()));
                 }
             }
-            ask = ask.plain();
+            ask = match is_private_part && ask.own.is_empty() && !demand.conditions.is_empty() {
+                true => ask.as_asked(&demand.conditions),
+                false => ask.plain(),
+            };
         }
         Err(Failure::Broken)
     }
@@ -335,21 +345,6 @@ impl Filler {
         self.refresh(demand, answer, stale)
     }
 
-    /// Passes an answer through to the client of `demand`.
-    fn pass(self: &Rc<Self>, demand: &Demand, answer: Answer, first: Vec<Bytes>) {
-        let Answer { head, body, .. } = answer;
-        let mut block = head.block().into_vec();
-        if let Some(age_s) = head.age_s {
-            lines::push(&mut block, "Age", age_s.to_string().as_bytes());
-        }
-        let relay = Arc::new(Relay::new(head.status, block.into(), head.content_length));
-        let started = self.relay(&relay, relay::pump(relay.clone(), first, body));
-        match started {
-            Ok(()) => demand.ticket.open(Opened::Relay(relay)),
-            Err(error) => demand.ticket.fail(error),
-        }
-    }
-
     /// Brings in the body of an object that was just made.
     pub async fn pour(
         &self,
@@ -435,6 +430,21 @@ impl Filler {
         };
         // In this order: a client is a reader before it gives its ticket up.
         !stays && tickets.iter().all(|ticket| ticket.is_abandoned()) && slices.readers() == 0
+    }
+}
+
+/// What becomes of an answer to a client's own range and conditions: it is for this client alone,
+/// unless the whole could be stored for all. `None`: it answers none of them.
+fn own_verdict(demand: &Demand, ask: &Ask, answer: &Answer) -> Option<Verdict> {
+    match answer.head.status {
+        _ if ask.own.is_empty() => None,
+        206 | 304 => {
+            let whole = Head { status: 200, ..answer.head.clone() };
+            let is_storable = object::freshness(demand, &whole, answer).is_some();
+            Some(if is_storable { Verdict::AskPlain } else { Verdict::Pass })
+        }
+        412 | 416 => Some(Verdict::Pass),
+        _ => None,
     }
 }
 

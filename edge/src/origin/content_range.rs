@@ -1,5 +1,7 @@
 //! `Content-Range` of an origin's answer (RFC 9110 §14.4).
 
+use std::fmt;
+
 /// The bytes a 206 holds, or the length a 416 tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentRange {
@@ -17,6 +19,20 @@ pub enum ContentRange {
         /// Length of the whole.
         total: u64,
     },
+}
+
+impl fmt::Display for ContentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ContentRange::Bytes { start, end, total: Some(total) } => {
+                write!(f, "bytes {start}-{}/{total}", end - 1)
+            }
+            ContentRange::Bytes { start, end, total: None } => {
+                write!(f, "bytes {start}-{}/*", end - 1)
+            }
+            ContentRange::Unsatisfied { total } => write!(f, "bytes */{total}"),
+        }
+    }
 }
 
 impl ContentRange {

@@ -35,6 +35,9 @@ pub struct Ask {
     pub if_none_match: Option<Box<str>>,
     /// Field value for `If-Modified-Since`, Unix seconds.
     pub if_modified_since_unix_s: Option<i64>,
+    /// The client's own range and conditions, as lines, in the place of the node's: what comes of it is
+    /// for this client alone. See [`conditions`].
+    pub own: Box<[u8]>,
 }
 
 /// The question cannot be put into a request: a host or target that no URI can hold.
@@ -69,6 +72,11 @@ impl Ask {
         }
     }
 
+    /// The same question with the range and conditions of its client.
+    pub fn as_asked(&self, conditions: &[u8]) -> Ask {
+        Ask { own: conditions.into(), ..self.plain() }
+    }
+
     /// The request as it goes to `address`.
     pub fn request(&self, address: &OriginAddress) -> Result<Request<()>, Unaskable> {
         let uri = uri(&self.target, address)?;
@@ -80,6 +88,7 @@ impl Ask {
         *request.uri_mut() = uri;
         let fields = request.headers_mut();
         *fields = read_block(&self.fields);
+        fields.extend(read_block(&self.own));
         fields.insert(HOST, host);
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in &self.keyed {
@@ -125,6 +134,16 @@ const OWN: [&str; 10] = [
 
 /// Fields by which a GET says that it is meant as another method, which no key tells.
 const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// A client's range and conditions (RFC 9110 §13.1, §14.2), as lines.
+pub fn conditions(head: &RequestHead<'_>) -> Box<[u8]> {
+    let names = OWN.iter().filter(|name| name.starts_with("if-") || **name == "range");
+    let mut block = Vec::new();
+    for name in names {
+        head.all(name).for_each(|value| lines::push(&mut block, name, value));
+    }
+    block.into()
+}
 
 /// The end-to-end fields of a request that go on to an origin with a question whose answer may be
 /// shared, as lines. What a client says in a proxy's place stays here.
@@ -281,6 +300,21 @@ mod tests {
         assert_eq!(fields[IF_RANGE], "\"v1\"");
         assert_eq!(fields[IF_NONE_MATCH].as_bytes(), "W/\"ü\"".as_bytes());
         assert_eq!(fields[IF_MODIFIED_SINCE], "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn a_clients_own_conditions_go_on_for_it_alone() {
+        let bytes = b"GET /a HTTP/1.1\r\nHost: h\r\nRange: bytes=-5\r\nIf-Range: \"a\"\r\n\
+            If-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\nIf: x\r\nExpect: y\r\n\r\n";
+        let Ok(Parsed::Head(head)) = parse(bytes) else { panic!("no head") };
+        let own = conditions(&head);
+        let names: Vec<&str> = lines::fields(&own).map(|(name, _)| name).collect();
+        assert_eq!(names, ["if-none-match", "if-none-match", "if-range", "range"]);
+        let asked = Ask { range: Some((0, None)), ..ask() }.as_asked(&own);
+        let request = asked.request(&address("o", 80)).unwrap();
+        assert_eq!(request.headers()[RANGE], "bytes=-5");
+        assert_eq!(request.headers().get_all(IF_NONE_MATCH).iter().count(), 2);
+        assert!(asked.plain().own.is_empty());
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Prefetches {
                 Action::Demand(demand) => {
                     demand.ticket.set_urgency(Urgency::Prefetch);
                     let fills = &self.shared.fills;
-                    if fills[demand.thread(fills.len())].push(demand).is_err() {
+                    if fills[demand.thread(fills.len())].push(*demand).is_err() {
                         session.handle_refusal(&context);
                     }
                 }

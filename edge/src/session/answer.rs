@@ -326,7 +326,8 @@ fn own_fields(
     }
     let left_ms = i64::try_from(object.meta.lifetime_ms).unwrap_or(i64::MAX);
     let left_ms = left_ms.saturating_sub_unsigned(age_ms);
-    cache_status(head, exchange, Some(left_ms));
+    let in_memory = matches!(object.body, Body::Memory(_) | Body::File { content: Some(_), .. });
+    cache_status(head, exchange, Some((left_ms, in_memory)));
 }
 
 /// For what the node says itself (RFC 9110 §6.6.1).
@@ -334,8 +335,9 @@ fn date(head: &mut HeadWriter<'_>, context: &Context<'_>) {
     head.field("Date", DateText::new((context.now.unix_ms / 1000) as i64).as_bytes());
 }
 
-/// RFC 9211: what this node did. `left_ms`: what is left of the answer's lifetime.
-fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange, left_ms: Option<i64>) {
+/// RFC 9211: what this node did. `stored`: what is left of the answer's lifetime, ms, and whether its body
+/// is in memory.
+fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange, stored: Option<(i64, bool)>) {
     let forward = exchange.forward;
     let parts: &[&str] = match exchange.outcome {
         Outcome::Hit | Outcome::Stale => &["edge; hit"],
@@ -346,23 +348,25 @@ fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange, left_ms: Option<
         Outcome::Local => return,
     };
     head.name("Cache-Status").text(parts);
-    if let Some(left_ms) = left_ms {
+    if let Some((left_ms, _)) = stored {
         head.text(&["; ttl="]).signed(left_ms.div_euclid(1000));
     }
     head.end_line();
     head.raw(VIA);
     if exchange.site.as_ref().is_some_and(|site| site.config.x_cache) {
-        head.field("X-Cache", x_cache(exchange.outcome));
+        let in_memory = stored.is_some_and(|(_, in_memory)| in_memory);
+        head.field("X-Cache", x_cache(exchange, in_memory));
     }
 }
 
 /// As CDN operators know it.
-fn x_cache(outcome: Outcome) -> &'static [u8] {
-    match outcome {
-        Outcome::Hit => b"HIT TCP_MEM_HIT",
-        Outcome::Partial => b"HIT TCP_HIT",
+fn x_cache(exchange: &Exchange, in_memory: bool) -> &'static [u8] {
+    match exchange.outcome {
+        Outcome::Hit if in_memory => b"HIT TCP_MEM_HIT",
+        Outcome::Hit | Outcome::Partial => b"HIT TCP_HIT",
         Outcome::Stale => b"HIT TCP_STALE_HIT",
         Outcome::Revalidated => b"HIT TCP_REFRESH_HIT",
+        Outcome::Miss if exchange.forward == "stale" => b"MISS TCP_REFRESH_MISS",
         Outcome::Miss | Outcome::Bypass | Outcome::Local => b"MISS TCP_MISS",
     }
 }

@@ -21,6 +21,8 @@ pub struct Demand {
     pub keyed: Vec<(Box<str>, Box<[u8]>)>,
     /// The client's end-to-end fields, as lines (see [`crate::origin::request::fields`]).
     pub fields: Box<[u8]>,
+    /// The client's range and conditions, as lines (see [`crate::origin::request::conditions`]).
+    pub conditions: Box<[u8]>,
     /// What the client asks of caches.
     pub control: RequestControl,
     /// What is wanted.
@@ -79,6 +81,7 @@ impl Demand {
             target: self.target.clone(),
             keyed: self.keyed.clone(),
             fields: self.fields.clone(),
+            conditions: self.conditions.clone(),
             control: self.control,
             want,
         }

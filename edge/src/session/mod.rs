@@ -103,7 +103,7 @@ pub enum Action {
         more: bool,
     },
     /// Hand this to the fill plane; if it has no room, [`Session::handle_refusal`].
-    Demand(Demand),
+    Demand(Box<Demand>),
     /// Do nothing until somebody notifies the token.
     Wait,
     /// Do nothing until the client sends something.
@@ -347,7 +347,7 @@ impl Session {
                         self.await_fill(context);
                         self.out.wait_for(demand.ticket.clone());
                         self.downgrade();
-                        return Action::Demand(demand);
+                        return Action::Demand(Box::new(demand));
                     }
                     Next::End if self.is_half_open() => {
                         self.step = Step::HalfOpen;

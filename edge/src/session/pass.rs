@@ -95,6 +95,7 @@ impl Session {
             ticket: ticket(context),
             keyed: keyed_fields(&site, head),
             fields: steer::request_fields(&site, head.path, fields(head)),
+            conditions: Box::default(),
             control: RequestControl::default(),
             site,
             host: host.into(),
@@ -103,7 +104,7 @@ impl Session {
         };
         self.step = Step::Opening(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.patience_ms();
-        Some(Action::Demand(demand))
+        Some(Action::Demand(Box::new(demand)))
     }
 
     /// The origin answered what was passed on.

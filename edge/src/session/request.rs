@@ -20,7 +20,7 @@ use crate::http::request::{self, BodyLength, Method, Parsed, RequestHead};
 use crate::http::token::quoted_members;
 use crate::limits;
 use crate::metrics::Outcome;
-use crate::origin::request::fields;
+use crate::origin::request::{conditions, fields};
 use crate::site::Site;
 
 /// Why a request for a host that no site has is refused.
@@ -236,7 +236,8 @@ impl Session {
             if asks && object.takes_refresh(context.now) {
                 let want = Want::Open { key, range: None, head_only: false, stale: found };
                 self.aside = true;
-                return Some(Action::Demand(demand_of(head, site.clone(), host, want, context)));
+                let demand = demand_of(head, site.clone(), host, want, context);
+                return Some(Action::Demand(Box::new(demand)));
             }
             return None;
         }
@@ -257,7 +258,7 @@ impl Session {
         let demand = demand_of(head, site, host, want, context);
         self.step = Step::Opening(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
-        Some(Action::Demand(demand))
+        Some(Action::Demand(Box::new(demand)))
     }
 
     /// Counts the request; `Some`: its client is over a limit, and that was the answer.
@@ -332,6 +333,7 @@ fn demand_of(
         target,
         keyed: keyed_fields(&site, head),
         fields,
+        conditions: conditions(head),
         control: RequestControl::parse(head.all("cache-control"), head.all("pragma")),
         site,
         want,

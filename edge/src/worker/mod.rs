@@ -249,7 +249,7 @@ impl<I: Io> Worker<I> {
                     send::file(io, metrics, conn, span, scratch, &mut budget, self.now)
                 }
                 Action::Demand(demand) => {
-                    if !self.shared.ask(demand) {
+                    if !self.shared.ask(*demand) {
                         conn.session.handle_refusal(&context);
                     }
                     send::Flow::Ready

@@ -5,6 +5,7 @@ mod bodies;
 mod expect;
 mod hygiene;
 mod invalidation;
+mod own;
 mod partings;
 mod tunnel;
 

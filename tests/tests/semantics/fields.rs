@@ -1,5 +1,7 @@
 //! What the node says of itself (RFC 9211, RFC 9110 §7.6.3).
 
+use edge_tests::{Content, Node, NodeConfig, Origin, Page};
+
 use super::stage::Stage;
 
 #[test]
@@ -8,11 +10,14 @@ fn every_answer_says_how_it_was_come_by() {
     let stale = "200|Cache-Control: max-age=60|Age: 70|ETag: \"a\"";
     let target = stage.target(&[stale, "304|Cache-Control: max-age=60", "cut"]);
     let private = stage.target(&["200|Cache-Control: no-store"]);
+    let changing = stage.target(&[stale, "200|Cache-Control: max-age=60|ETag: \"b\""]);
     let rows = [
         (&target, "fwd=uri-miss", "MISS TCP_MISS"),
         (&target, "fwd=stale; fwd-status=304", "HIT TCP_REFRESH_HIT"),
         (&target, "hit", "HIT TCP_MEM_HIT"),
         (&private, "fwd=uri-miss", "MISS TCP_MISS"),
+        (&changing, "fwd=uri-miss", "MISS TCP_MISS"),
+        (&changing, "fwd=stale; stored", "MISS TCP_REFRESH_MISS"),
     ];
     for (target, status, x_cache) in rows {
         let head = stage.get(target, "").head;
@@ -25,6 +30,20 @@ fn every_answer_says_how_it_was_come_by() {
         assert_eq!(found.contains("ttl="), target != &private, "{found}");
     }
     assert_eq!(stage.asked(&target)[0].field("via"), Some("1.1 edge"));
+}
+
+#[test]
+fn bodies_in_memory_are_told_from_those_on_disk() {
+    let origin = Origin::start();
+    for (target, len) in [("/small", 1_000), ("/large", 1_000_000)] {
+        origin.put(target, Page::of(Content::new(len, len)));
+    }
+    let config = NodeConfig::default();
+    let node = Node::start(config.site("*", &origin.url(), &["x_cache = true"]));
+    for (target, x_cache) in [("/small", "HIT TCP_MEM_HIT"), ("/large", "HIT TCP_HIT")] {
+        assert_eq!(node.get(target).head.expect_field("x-cache"), "MISS TCP_MISS");
+        assert_eq!(node.get(target).head.expect_field("x-cache"), x_cache);
+    }
 }
 
 #[test]

@@ -99,6 +99,20 @@ fn parts_and_304_nobody_asked_for_are_not_stored() {
 }
 
 #[test]
+fn what_a_head_told_of_is_not_made_whole_for_a_no_store_request() {
+    let stage = Stage::start();
+    let target = stage.target(&["@1|Cache-Control: max-age=60|ETag: \"1\""]);
+    stage.ask("HEAD", &target, "").expect_status(200);
+    // §5.2.1.5: no part of the response to it may be stored.
+    assert_eq!(stage.get(&target, "Cache-Control: no-store").body, b"version 1");
+    assert_eq!(stage.asked(&target)[1].field("if-none-match"), None);
+    assert_eq!(stage.get(&target, "").body, b"version 1");
+    assert_eq!(stage.asked(&target).len(), 3, "its body came out of nowhere");
+    assert_eq!(stage.get(&target, "").body, b"version 1");
+    assert_eq!(stage.asked(&target).len(), 3);
+}
+
+#[test]
 fn statuses() {
     let stage = Stage::start();
     for status in

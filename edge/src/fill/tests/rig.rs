@@ -159,6 +159,7 @@ impl Rig {
             target: target.into(),
             keyed: Vec::new(),
             fields: Box::default(),
+            conditions: Box::default(),
             control: Default::default(),
             want,
         };
