@@ -70,7 +70,7 @@ const GUESTS: [Guest; 2] = [
         modules: MODULES,
         runs: &[
             ("guest", "a_guest"),
-            ("guest", "ktls"),
+            ("guest", "ktls_every_suite"),
             ("guard", "limits::"),
             ("guard", "xdp_table::"),
             ("guard", "conns::"),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
 /// Seconds after which a guest is ended.
-const GUEST_S: &str = "240";
+const GUEST_S: &str = "360";
 
 /// What a guest said at its end.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::kernel::Kernel;
 use crate::sh;
 
 /// Seconds that one test binary may take in the guest.
-const RUN_S: u32 = 120;
+const RUN_S: u32 = 180;
 
 /// What a guest's first file system will hold.
 pub struct Image {
