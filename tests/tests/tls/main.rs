@@ -139,3 +139,24 @@ fn what_is_not_tls_gets_an_alert_and_no_answer() {
     // The plain listener beside it is not disturbed.
     node.get("/a").expect_status(200);
 }
+
+#[test]
+fn handshakes_that_fail_or_never_end_are_counted_and_held_against_their_client() {
+    let (origin, certificates) = (origin(), Certificates::new());
+    let (cert, key) = certificates.make("a", &["a.test"]);
+    let limit = "mode = \"enforce\"\nexempt_loopback = false\n[[guard.limit]]\n\
+                 on = \"handshake_failures\"\nrate = 1\nburst = 4\nthen = \"ban\"\nfor = \"1h\"\n";
+    let config = NodeConfig::of(&origin.url()).server("head_timeout = \"1s\"").guard(limit);
+    let node = Node::start(config.tls(&[(&cert, &key)]));
+    // One says nothing: its time runs out.
+    let mut mute = TcpStream::connect(node.addr_of(1)).expect("connect");
+    assert_eq!(mute.read(&mut [0]).unwrap_or(0), 0, "nothing is said to it");
+    node.wait_metric("edge_tls_handshake_failures_total", 1);
+    // Others are no TLS. Sooner or later they are not heard any more.
+    eventually("a ban", || {
+        let mut plain = TcpStream::connect(node.addr_of(1)).expect("connect");
+        let _ = plain.write_all(b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let _ = plain.read_to_end(&mut Vec::new());
+        (node.metric("edge_conns_banned_total") > 0).then_some(())
+    });
+}
