@@ -1,5 +1,6 @@
 //! Cases that are no plain closed loop: cold files, misses, system calls.
 
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -157,6 +158,7 @@ pub fn syscalls(
         for id in it.processes.ids() {
             command.args(["-p", &id.to_string()]);
         }
+        let allocated = allocations(it);
         let mut tracer = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
         std::thread::sleep(Duration::from_millis(500));
         let load = Load {
@@ -184,11 +186,31 @@ pub fn syscalls(
             .take(6)
             .map(|(name, count)| format!("{name} {}", number(*count as f64 / requests, 3)))
             .collect();
-        rows.push(vec![it.who.name(), number(total as f64 / requests, 2), most.join(", ")]);
+        let allocated = allocations(it).zip(allocated).map(|(after, before)| after - before);
+        let allocated = allocated.map_or(f64::NAN, |count| count as f64 / requests);
+        rows.push(vec![
+            it.who.name(),
+            number(total as f64 / requests, 2),
+            number(allocated, 3),
+            most.join(", "),
+        ]);
     }
-    let header = ["contender", "calls a request", "most of them"];
-    let note = "16 connections, 4 KiB; the tracer slows the server".to_owned();
+    let header = ["contender", "calls a request", "allocations a request", "most calls"];
+    let note =
+        "16 connections, 4 KiB; the tracer slows the server; allocations are the node's own \
+                count, those of accepting the connections included"
+            .to_owned();
     Ok(vec![Table::plain(case.name, note, &header, rows)])
+}
+
+/// Heap allocations of the node's workers so far; nothing for those who do not say.
+fn allocations(it: &Running) -> Option<u64> {
+    let mut admin = load::connect(it.admin).ok()?;
+    admin.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+    let mut text = String::new();
+    admin.read_to_string(&mut text).ok()?;
+    let lines = text.lines().filter(|line| line.starts_with("edge_worker_allocations_total"));
+    lines.map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 /// Asks each for the small file, twice: fetched, then found.

@@ -10,7 +10,12 @@ use crate::bench::tls;
 use crate::host;
 
 /// `edge.toml`.
-pub fn edge(who: Contender, start: &Start<'_>, address: SocketAddr, room: &Path) -> Result<String> {
+pub fn edge(
+    who: Contender,
+    start: &Start<'_>,
+    (address, admin): (SocketAddr, SocketAddr),
+    room: &Path,
+) -> Result<String> {
     let (origin, cache) = match who {
         Contender::EdgeCache => (
             format!("http://{}", origin(start)?),
@@ -34,7 +39,7 @@ pub fn edge(who: Contender, start: &Start<'_>, address: SocketAddr, room: &Path)
         "[server]\nworkers = {}\nfill_threads = 1\npin = {}\ndrain_timeout = \"1s\"\n\
          idle_timeout = \"1h\"\n\
          [[listen]]\naddr = \"{address}\"\n{more}\n{tls}\n{certificate}\
-         [admin]\naddr = \"off\"\n\
+         [admin]\naddr = \"{admin}\"\n\
          [cache]\n{cache}\n\
          [log]\naccess = \"{}\"\nformat = \"combined\"\nlevel = \"warn\"\n\
          [[site]]\nhosts = [\"*\"]\norigin = [\"{origin}\"]\n",

@@ -82,6 +82,8 @@ pub struct Running {
     pub who: Contender,
     /// Where it answers.
     pub address: SocketAddr,
+    /// Where the node's own numbers are to be had; nobody listens there for others.
+    pub admin: SocketAddr,
     /// What is charged to it.
     pub processes: Processes,
     child: Child,
@@ -138,16 +140,17 @@ impl Contender {
         let name = self.name();
         let program = self.program().with_context(|| format!("{name} is not here"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let room = start.arena.room(&format!("{name}-{}", address.port()))?;
         let mut command = confined(&program, start.cores);
-        self.configure(&mut command, start, address, &room)?;
+        self.configure(&mut command, start, (address, admin), &room)?;
         let said = room.join("said");
         let out = std::fs::File::create(&said).context("could not make a file")?;
         let errors = out.try_clone().context("could not share a file")?;
         command.current_dir(&room).stdin(Stdio::null()).stdout(out).stderr(errors);
         let child = command.spawn().with_context(|| format!("could not start {name}"))?;
         let mut running =
-            Running { who: self, address, processes: Processes::of(child.id()), child };
+            Running { who: self, address, admin, processes: Processes::of(child.id()), child };
         running.await_answer().with_context(|| {
             let said = std::fs::read_to_string(&said).unwrap_or_default();
             format!("{name} does not come up: {}", said.trim())
@@ -159,7 +162,7 @@ impl Contender {
         self,
         command: &mut Command,
         start: &Start<'_>,
-        address: SocketAddr,
+        (address, admin): (SocketAddr, SocketAddr),
         room: &Path,
     ) -> Result<()> {
         let config = |text: String| {
@@ -172,7 +175,7 @@ impl Contender {
             | Contender::EdgeCache
             | Contender::EdgeSteered
             | Contender::EdgeOther => {
-                let path = config(configs::edge(self, start, address, room)?)?;
+                let path = config(configs::edge(self, start, (address, admin), room)?)?;
                 command.args(["serve", "--config"]).arg(path);
             }
             Contender::Nginx | Contender::NginxCache | Contender::NginxSlice => {
