@@ -19,6 +19,9 @@ const PLACES: usize = 4_096;
 /// Bytes of a file that share a place.
 const PLACE_BYTES: u64 = 1 << 20;
 
+/// Distance of the bytes that are tried: half of what a kernel reads ahead at once as it comes.
+const PROBE_BYTES: usize = 64 * 1024;
+
 /// Remembers for a moment what was resident, so that hot bytes are not asked for at every answer.
 #[derive(Debug)]
 pub struct Residency {
@@ -79,17 +82,18 @@ static CACHESTAT_MISSING: AtomicBool = AtomicBool::new(false);
 
 /// Whether `[offset, offset + len)` of `file`, which must lie inside it, is in the page cache.
 ///
-/// Asks `cachestat(2)` (Linux 6.5) for the exact answer; where that is missing or not allowed (since
-/// 6.14 it wants a file we own or may write) it tries one byte of the first and the last page with
-/// `RWF_NOWAIT`. What cannot be told counts as resident.
+/// Asks `cachestat(2)` (Linux 6.5) whether every page is there; where that is missing or not allowed
+/// (since 6.14 it wants a file we own or may write) it is taken for granted. Pages that are there may
+/// still be on their way from the disk, as read-ahead leaves them, so bytes in short distances are tried
+/// with `RWF_NOWAIT`. What cannot be told counts as resident.
 pub fn is_resident(file: &File, offset: u64, len: u64) -> bool {
     if len == 0 {
         return true;
     }
-    match cached_pages(file, offset, len) {
-        Ok(pages) => pages >= pages_of(offset, len),
-        Err(_) => probe(file, offset) && probe(file, offset.saturating_add(len - 1)),
-    }
+    let is_there = cached_pages(file, offset, len).map_or(true, |it| it >= pages_of(offset, len));
+    let last = offset.saturating_add(len - 1);
+    // The last first: what comes from a disk comes in order.
+    is_there && probe(file, last) && (offset..last).step_by(PROBE_BYTES).all(|at| probe(file, at))
 }
 
 /// Whether the kernel has `cachestat(2)`.
