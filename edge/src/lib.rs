@@ -10,6 +10,7 @@ pub mod sys;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod http2;
 pub mod limits;
 pub mod log;
 pub mod mailbox;

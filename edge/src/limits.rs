@@ -45,6 +45,29 @@ pub const TURN_BYTES_MAX: u64 = 2 * 1024 * 1024;
 pub const TLS_READ_BYTES: usize = 64 * 1024;
 /// File bytes sealed before they are handed to the socket.
 pub const TLS_TURN_BYTES: usize = 128 * 1024;
+/// Streams one HTTP/2 connection may have under way; further ones are refused.
+pub const H2_STREAMS_MAX: usize = 128;
+/// Bytes of a request body that one HTTP/2 stream, or all of a connection's together, may have sent
+/// and not yet handed to their origins.
+pub const H2_STREAM_WINDOW_BYTES: i64 = 256 * 1024;
+/// See [`H2_STREAM_WINDOW_BYTES`].
+pub const H2_CONN_WINDOW_BYTES: i64 = 1024 * 1024;
+/// Bytes of a request body taken by a stream whose answer is out before it is reset.
+pub const H2_UNWANTED_MAX_BYTES: i64 = 128 * 1024;
+/// CONTINUATION frames one field block may have.
+pub const H2_CONTINUATIONS_MAX: usize = 16;
+/// Bytes of fields beyond [`REQUEST_HEAD_MAX_BYTES`] that are answered 431; with more the connection ends.
+pub const H2_HEAD_EXCESS_MAX_BYTES: usize = 224 * 1024;
+/// Streams of one HTTP/2 connection given up before their answers ended: a second, and at once.
+pub const H2_RESETS: (u64, u64) = (32, 256);
+/// Frames without a request or a body, beyond those that answer data: a second, and at once.
+pub const H2_IDLE_FRAMES: (u64, u64) = (200, 2_000);
+/// Bytes of answers to such frames that may wait for their client to read.
+pub const H2_CONTROL_MAX_BYTES: usize = 32 * 1024;
+/// Bytes of frames made before they are handed to the socket.
+pub const H2_OUT_BYTES: usize = 64 * 1024;
+/// Sessions an HTTP/2 connection keeps for its next requests.
+pub const H2_SPARE_SESSIONS_MAX: usize = 32;
 /// Pipe capacity asked for, bytes.
 pub const PIPE_BYTES: usize = 1024 * 1024;
 /// Pipes one worker keeps; connections beyond it send with `sendfile`.

@@ -7,10 +7,12 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh, vm};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 17] = [
+pub const TOOLS: [(&str, &str); 19] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("openssl", "openssl"),
+    ("nghttp2-client", "nghttp"),
+    ("nghttp2-client", "h2load"),
     ("wget", "wget"),
     ("aria2", "aria2c"),
     ("bpftool", "bpftool"),

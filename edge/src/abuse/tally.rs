@@ -45,6 +45,11 @@ impl Tally {
         Tally { who: Some(who), exempt, counted, ..Tally::default() }
     }
 
+    /// An account of the same client for more of the same connection, which is counted once.
+    pub fn sibling(&self) -> Tally {
+        self.who.map_or_else(Tally::default, |who| Tally::of(who, self.exempt, false))
+    }
+
     /// A request for an object of `site`; answers how it is to be dealt with.
     pub fn request(
         &mut self,

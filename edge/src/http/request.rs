@@ -42,7 +42,7 @@ pub struct RequestHead<'b> {
     pub authority: Option<&'b str>,
     /// Host of the `Host` field, as sent, without port.
     pub host: Option<&'b str>,
-    /// 1.0 or 1.1.
+    /// 1.0 or 1.1, unless whoever carries the request knows better.
     pub version: Version,
     /// How the body ends.
     pub body: BodyLength,
@@ -79,6 +79,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2: no head says so, whoever carries the request does.
+    Http2,
 }
 
 /// How a request's body ends (RFC 9112 §6.3).

@@ -10,7 +10,7 @@ type OutcomeField =
     (&'static str, &'static str, fn(&SiteShard) -> &[LocalCounter; Outcome::ALL.len()]);
 
 /// Summed over workers.
-const WORKER_FIELDS: [WorkerField; 24] = [
+const WORKER_FIELDS: [WorkerField; 28] = [
     ("edge_conns_accepted_total", "Connections accepted.", |w| &w.conns_accepted),
     ("edge_conns_closed_total", "Connections closed.", |w| &w.conns_closed),
     ("edge_conns_refused_total", "Connections turned away because the node was full.", |w| {
@@ -66,6 +66,14 @@ const WORKER_FIELDS: [WorkerField; 24] = [
     }),
     ("edge_tls_sent_bytes_total", "Bytes of TLS records that the workers sealed and wrote.", |w| {
         &w.sealed_bytes
+    }),
+    ("edge_http2_connections_total", "Connections that spoke HTTP/2.", |w| &w.http2_conns),
+    ("edge_http2_requests_total", "Requests answered over HTTP/2.", |w| &w.http2_requests),
+    ("edge_http2_faults_total", "HTTP/2 connections ended for what their clients sent.", |w| {
+        &w.http2_faults
+    }),
+    ("edge_http2_floods_total", "Of edge_http2_faults_total: with ENHANCE_YOUR_CALM.", |w| {
+        &w.http2_floods
     }),
     ("edge_worker_turns_total", "Turns of the workers' loops.", |w| &w.turns),
     (

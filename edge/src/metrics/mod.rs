@@ -142,6 +142,14 @@ pub struct WorkerMetrics {
     pub sealed_here: LocalCounter,
     /// Bytes of TLS records written to clients.
     pub sealed_bytes: LocalCounter,
+    /// Connections that spoke HTTP/2.
+    pub http2_conns: LocalCounter,
+    /// Requests answered on them.
+    pub http2_requests: LocalCounter,
+    /// Of those connections, ended for what their clients sent.
+    pub http2_faults: LocalCounter,
+    /// Of those, ended with ENHANCE_YOUR_CALM.
+    pub http2_floods: LocalCounter,
     /// Turns of the loop.
     pub turns: LocalCounter,
     /// Heap allocations made by the thread since it finished starting.

@@ -44,8 +44,12 @@ impl Passing {
         (client, scheme): (SocketAddr, &'static str),
         may_upgrade: bool,
     ) -> Passing {
-        let is_new = head.version == Version::Http11;
-        let upgrade = || is_new && may_upgrade && is_named(head.all("connection"), "upgrade");
+        let is_new = head.version >= Version::Http11;
+        let upgrade = || {
+            head.version == Version::Http11
+                && may_upgrade
+                && is_named(head.all("connection"), "upgrade")
+        };
         Passing {
             method: head.method_text.into(),
             body: head.body,

@@ -216,7 +216,11 @@ impl Prefetches {
                         }
                     }
                 }
-                Action::Finished | Action::Read | Action::ShutDown | Action::Close => {
+                Action::Finished
+                | Action::Read
+                | Action::Switch
+                | Action::ShutDown
+                | Action::Close => {
                     return End { status: session.outcome().1, was_cut: session.was_cut() };
                 }
             }

@@ -402,7 +402,9 @@ fn finish(
     }
     if !exchange.keep_alive || context.draining {
         exchange.keep_alive = false;
-        head.field("Connection", b"close");
+        if exchange.version != Version::Http2 {
+            head.field("Connection", b"close");
+        }
     } else if exchange.version == Version::Http10 {
         head.field("Connection", b"keep-alive");
     }
@@ -436,6 +438,7 @@ fn framing(exchange: &Exchange, len: Option<u64>) -> Framing {
         (Some(_), _) => Framing::Length,
         (None, Version::Http11) => Framing::Chunked,
         (None, Version::Http10) => Framing::Close,
+        (None, Version::Http2) => Framing::Carried,
     }
 }
 

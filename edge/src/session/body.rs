@@ -22,6 +22,8 @@ pub(super) enum Framing {
     Chunked,
     /// By closing the connection (HTTP/1.0, length unknown).
     Close,
+    /// By whoever carries the answer (HTTP/2, length unknown).
+    Carried,
 }
 
 /// Where body bytes come from.
@@ -263,6 +265,11 @@ impl Outgoing {
         if let Some(earlier) = self.ticket.replace(ticket) {
             earlier.abandon();
         }
+    }
+
+    /// Fields that follow the body, where no framing of ours has them.
+    pub(super) fn take_trailers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.trailers)
     }
 
     /// Tells the fill plane that nobody waits any more.

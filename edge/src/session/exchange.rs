@@ -182,6 +182,7 @@ impl Exchange {
             version: match self.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
+                Version::Http2 => "HTTP/2.0",
             },
             status: self.status,
             sent_bytes: self.sent_bytes,

@@ -24,6 +24,7 @@ mod request;
 mod shown;
 mod steer;
 mod step;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -108,6 +109,8 @@ pub enum Action {
     Wait,
     /// Do nothing until the client sends something.
     Read,
+    /// The client speaks HTTP/2: what it said is in [`Session::take_input`].
+    Switch,
     /// Log [`Session::record`], then [`Session::handle_logged`].
     Finished,
     /// Shut down writing, go on reading.
@@ -123,6 +126,8 @@ pub struct Session {
     scheme: &'static str,
     /// What it may ask for, where clients must show certificates.
     admission: Option<Admission>,
+    /// It has one stream of a connection that others share.
+    is_stream: bool,
     tally: Tally,
     timeouts: Timeouts,
     step: Step,
@@ -161,6 +166,7 @@ impl Session {
             client,
             scheme: "http",
             admission: None,
+            is_stream: false,
             tally: Tally::default(),
             timeouts,
             step: Step::Head,
@@ -272,13 +278,18 @@ impl Session {
 
     /// `sent` bytes left: literal ones if `literal`, file ones otherwise.
     pub fn handle_sent(&mut self, sent: usize, literal: bool, now: Now) {
+        self.handle_framed(sent, sent, literal, now);
+    }
+
+    /// As [`Session::handle_sent`], of bytes that left as `wire` bytes of another framing.
+    pub fn handle_framed(&mut self, sent: usize, wire: usize, literal: bool, now: Now) {
         if matches!(self.step, Step::Opening(_)) {
-            self.exchange.sent_bytes += sent as u64;
+            self.exchange.sent_bytes += wire as u64;
             return self.out.sent_interim(sent);
         }
         let body = if literal { self.out.sent_bytes(sent) } else { sent as u64 };
-        self.exchange.sent(sent as u64, body, now);
-        self.tally.sent(sent as u64, now);
+        self.exchange.sent(wire as u64, body, now);
+        self.tally.sent(wire as u64, now);
         self.pace_bytes += sent as u64;
         // A trickle does not keep a connection alive.
         if self.waiting || self.pace_bytes >= limits::SEND_PACE_MIN_BYTES {

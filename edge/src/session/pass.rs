@@ -124,7 +124,7 @@ impl Session {
     pub(super) fn interim(&mut self) -> bool {
         let Step::Opening(ticket) = &self.step else { return false };
         // HTTP/1.0 knows none (RFC 9110 §15.2).
-        let is_new = self.exchange.version == Version::Http11;
+        let is_new = self.exchange.version >= Version::Http11;
         if let Some(head) = ticket.take_interim().filter(|_| is_new) {
             self.out.text.extend_from_slice(&head);
         }

@@ -4,7 +4,7 @@ use super::step::Step;
 use super::{Action, CUT, Context, Session, answer};
 use crate::cache::FillError;
 use crate::config::LimitOn;
-use crate::http::request::{BodyLength, RequestError, RequestHead};
+use crate::http::request::{BodyLength, RequestError, RequestHead, Version};
 use crate::metrics::Denial;
 
 impl Session {
@@ -27,6 +27,9 @@ impl Session {
 
     pub(super) fn refuse_head(&mut self, error: &RequestError, context: &Context<'_>) {
         self.tally.note(LimitOn::Malformed, 1, context.now);
+        if self.is_stream {
+            self.exchange.version = Version::Http2;
+        }
         self.refuse(error.status(), error.as_str(), context);
     }
 

@@ -16,7 +16,7 @@ use crate::config::LimitOn;
 use crate::http::cache_control::RequestControl;
 use crate::http::chunked::Decoder;
 use crate::http::range::{self, Spec};
-use crate::http::request::{self, BodyLength, Method, Parsed, RequestHead};
+use crate::http::request::{BodyLength, Method, Parsed, RequestError, RequestHead};
 use crate::http::token::quoted_members;
 use crate::limits;
 use crate::metrics::Outcome;
@@ -38,7 +38,7 @@ impl Session {
         }
         let input = std::mem::take(&mut self.input);
         let mut refused = None;
-        let action = match request::parse(&input) {
+        let action = match self.parse(&input) {
             Ok(Parsed::Head(head)) => {
                 self.head_len = head.len;
                 self.exchange.begin(&input, &head);
@@ -49,6 +49,7 @@ impl Session {
                 None
             }
             Ok(Parsed::Partial) => Some(Action::Read),
+            Err(RequestError::VersionUnsupported) if self.is_switch(&input) => Some(Action::Switch),
             Err(error) => {
                 refused = Some(error);
                 None
@@ -291,7 +292,7 @@ impl Session {
         then: impl FnOnce(&mut Session, &RequestHead<'_>) -> Option<Action>,
     ) -> Option<Action> {
         let (input, kept) = (std::mem::take(&mut self.input), std::mem::take(&mut self.kept));
-        let action = match request::parse(&input[..self.head_len]) {
+        let action = match self.parse(&input[..self.head_len]) {
             Ok(Parsed::Head(head)) if kept.is_empty() => self.at_target(&head, then),
             Ok(Parsed::Head(head)) => self.at_target(&head.retargeted(&kept), then),
             // It parsed when it came; the bytes have not changed.

@@ -111,7 +111,7 @@ impl Rig {
                     session.handle_logged(&context);
                 }
                 Action::ShutDown => {}
-                Action::Close => return (out, true),
+                Action::Close | Action::Switch => return (out, true),
             }
         }
     }

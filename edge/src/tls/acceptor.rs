@@ -158,7 +158,7 @@ fn config(
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(Only(identity.key.clone())));
-    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     // Tickets alone: no table of sessions for workers to share or clients to fill. A ticket would let in
     // whoever showed a certificate for another host, so none are given where one must be shown.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -7,6 +7,7 @@ use super::acceptor::Acceptor;
 
 /// What a connection may ask for: a name said in the handshake chose whose certificate the client had to
 /// show, and the `Host` of a request may be another.
+#[derive(Clone)]
 pub struct Admission {
     acceptor: Arc<Acceptor>,
     verified: Option<Arc<Path>>,

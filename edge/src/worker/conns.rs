@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 
+use super::http2::Http2;
 use super::secure::Tls;
-use crate::limits::CONNS_PER_WORKER_MAX;
+use super::send::Flow;
+use crate::clock::Now;
+use crate::limits::{CONNS_PER_WORKER_MAX, H2_STREAMS_MAX};
 use crate::mailbox::Token;
+use crate::metrics::WorkerMetrics;
 use crate::ring::{Io, OpId};
 use crate::session::Session;
 
@@ -16,6 +20,8 @@ pub(super) struct Conn<I: Io> {
     pub(super) greeting: Option<Vec<u8>>,
     /// Its records, if it speaks TLS.
     pub(super) tls: Option<Box<Tls>>,
+    /// Its streams, if it speaks HTTP/2; the session then only keeps the client's account.
+    pub(super) http2: Option<Box<Http2>>,
     /// Bytes on their way from a file to the socket.
     pub(super) pipe: Option<I::Pipe>,
     /// Whether the bytes in the pipe are followed by more at once.
@@ -36,11 +42,67 @@ pub(super) struct Conn<I: Io> {
     pub(super) scheduled_ms: u64,
 }
 
+impl<I: Io> Conn<I> {
+    /// Takes received bytes, opened if they were sealed.
+    pub(super) fn handle_bytes(&mut self, bytes: &[u8], now: Now) {
+        match &mut self.http2 {
+            Some(http2) => http2.receive(&self.session, bytes, now),
+            None => self.session.handle_bytes(bytes, now),
+        }
+    }
+
+    /// The client will send nothing more. Without its frames HTTP/2 cannot go on.
+    pub(super) fn handle_eof(&mut self) {
+        match &mut self.http2 {
+            Some(http2) => http2.handle_eof(),
+            None => self.session.handle_eof(),
+        }
+    }
+
+    /// The client speaks HTTP/2, which begins with what it said so far.
+    pub(super) fn switch(&mut self, now: Now, metrics: &WorkerMetrics) -> Flow {
+        metrics.http2_conns.add(1);
+        let said = self.session.take_input();
+        self.http2 = Some(Http2::new(&self.session));
+        self.handle_bytes(&said, now);
+        Flow::Ready
+    }
+
+    /// The earliest deadline, monotonic ms.
+    pub(super) fn poll_timeout(&self) -> u64 {
+        self.http2.as_ref().map_or_else(|| self.session.poll_timeout(), |it| it.poll_timeout())
+    }
+
+    /// Whether there is something to settle with the desk.
+    pub(super) fn owes(&self) -> bool {
+        self.session.owes() || self.http2.as_ref().is_some_and(|http2| http2.owes())
+    }
+
+    /// The session that stands for it in a list: of HTTP/2 one of its streams'.
+    pub(super) fn shown(&self) -> &Session {
+        self.http2.as_ref().and_then(|http2| http2.shown()).unwrap_or(&self.session)
+    }
+
+    /// Whether anything may be on its way from other planes.
+    pub(super) fn awaits_notice(&self) -> bool {
+        self.waiting
+            || self.session.is_uploading()
+            || self.http2.as_ref().is_some_and(|http2| http2.awaits_notice())
+    }
+
+    /// Whether a draining node has something to do about it.
+    pub(super) fn may_close(&self) -> bool {
+        self.http2.as_ref().map_or_else(|| self.session.is_idle(), |http2| http2.is_unaware())
+    }
+}
+
 /// Names one connection for as long as it lives: index and generation in 56 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name(u64);
 
 const INDEX_BITS: u32 = 32;
+const SLOT_SHIFT: u32 = 56;
+const _: () = assert!(H2_STREAMS_MAX < 256, "a slot has eight bits");
 const GENERATION_MASK: u32 = 0x00ff_ffff;
 
 impl Name {
@@ -67,6 +129,16 @@ impl Name {
     pub(super) fn token(self) -> Token {
         Token(self.0)
     }
+
+    /// Names one of its streams.
+    pub(super) fn token_of(self, slot: usize) -> Token {
+        Token((slot as u64) << SLOT_SHIFT | self.0)
+    }
+}
+
+/// The stream that a token names, beside its connection.
+pub(super) fn slot_of(token: Token) -> usize {
+    (token.0 >> SLOT_SHIFT) as usize
 }
 
 struct Slot<I: Io> {
@@ -100,6 +172,7 @@ impl<I: Io> Conns<I> {
             session,
             greeting: None,
             tls: None,
+            http2: None,
             pipe: None,
             more: false,
             receive: None,

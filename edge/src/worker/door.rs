@@ -127,8 +127,8 @@ pub(super) fn hear<I: Io>(
     now: Now,
 ) -> Heard {
     match bytes {
-        [] => conn.session.handle_eof(),
-        _ if conn.tls.is_none() => conn.session.handle_bytes(bytes, now),
+        [] => conn.handle_eof(),
+        _ if conn.tls.is_none() => conn.handle_bytes(bytes, now),
         _ if !secure::received(metrics, conn, bytes, scratch, now) => return Heard::Broken,
         _ => {}
     }

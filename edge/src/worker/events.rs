@@ -122,6 +122,16 @@ impl<I: Io> Worker<I> {
     fn handle_spliced(&mut self, name: Name, result: std::io::Result<usize>) {
         let Some(conn) = self.conns.find(name) else { return };
         conn.cold = None;
+        if let Some(http2) = &mut conn.http2 {
+            // The bytes are in the page cache now: that was all.
+            if let Some(mut pipe) = conn.pipe.take() {
+                let moved = result.as_ref().copied().unwrap_or_default();
+                self.io.spliced_in(&mut pipe, moved);
+                self.io.return_pipe(pipe);
+            }
+            http2.handle_cold(result);
+            return self.drive(name);
+        }
         match (result, &mut conn.pipe) {
             (Ok(moved), Some(pipe)) if moved > 0 => {
                 self.io.spliced_in(pipe, moved);

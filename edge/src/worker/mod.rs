@@ -8,6 +8,7 @@
 mod conns;
 mod door;
 mod events;
+mod http2;
 mod inbox;
 mod roll;
 mod secure;
@@ -39,7 +40,7 @@ use crate::session::{Action, Context, Demand, Session, Timeouts};
 use crate::site::Sites;
 use crate::sys;
 use crate::tls::Acceptor;
-use conns::{Conns, Name};
+use conns::{Conn, Conns, Name};
 use secure::Scratch;
 
 /// Longest sleep, so that phase changes and log flushes are never far.
@@ -75,9 +76,12 @@ impl Shared {
         Context { sites, cache, desk, notify, token: name.token(), now, draining }
     }
 
-    /// Hands a demand to its fill thread; `false` when that has too many already.
-    fn ask(&self, demand: Demand) -> bool {
-        self.fills[demand.thread(self.fills.len())].push(demand).is_ok()
+    /// Hands a demand to its fill thread, or tells the session that it has too many already.
+    fn ask(&self, demand: Demand, session: &mut Session, context: &Context<'_>) -> send::Flow {
+        if self.fills[demand.thread(self.fills.len())].push(demand).is_err() {
+            session.handle_refusal(context);
+        }
+        send::Flow::Ready
     }
 }
 
@@ -220,6 +224,9 @@ impl<I: Io> Worker<I> {
         let mut budget = limits::TURN_BYTES_MAX;
         loop {
             let Some(conn) = self.conns.find(name) else { return };
+            if conn.http2.is_some() {
+                return self.drive_http2(name);
+            }
             conn.session.feed(self.now);
             if conn.cold.is_some() || conn.writable.is_some() {
                 break;
@@ -248,17 +255,13 @@ impl<I: Io> Worker<I> {
                     let span = (name, more);
                     send::file(io, metrics, conn, span, scratch, &mut budget, self.now)
                 }
-                Action::Demand(demand) => {
-                    if !self.shared.ask(*demand) {
-                        conn.session.handle_refusal(&context);
-                    }
-                    send::Flow::Ready
-                }
+                Action::Demand(demand) => self.shared.ask(*demand, &mut conn.session, &context),
                 Action::Wait => {
                     send::await_fill(io, metrics, conn);
                     break;
                 }
                 Action::Read => break,
+                Action::Switch => conn.switch(self.now, metrics),
                 Action::Finished => {
                     finish(self.index, metrics, &mut self.sink, &conn.session, self.now);
                     match conn.session.handle_logged(&context) {
@@ -288,7 +291,7 @@ impl<I: Io> Worker<I> {
             send::return_empty_pipe(&mut self.io, conn);
         }
         match (conn.receive, conn.session.is_full()) {
-            (None, false) if !conn.session.is_deaf() => {
+            (None, false) if conn.http2.is_some() || !conn.session.is_deaf() => {
                 conn.receive = self.io.receive(&conn.socket, events::Kind::Receive.of(name)).ok();
                 if conn.receive.is_none() {
                     return self.close(name);
@@ -297,12 +300,12 @@ impl<I: Io> Worker<I> {
             (Some(op), true) if !std::mem::replace(&mut conn.pausing, true) => self.io.cancel(op),
             _ => {}
         }
-        let deadline_ms = conn.session.poll_timeout();
+        let deadline_ms = conn.poll_timeout();
         if deadline_ms < conn.scheduled_ms {
             conn.scheduled_ms = deadline_ms;
             self.wheel.insert(name.bits(), deadline_ms);
         }
-        if conn.session.owes() && !std::mem::replace(&mut conn.owing, true) {
+        if conn.owes() && !std::mem::replace(&mut conn.owing, true) {
             self.owing.push_back(name);
             self.owing_due_ms = self.owing_due_ms.min(self.now.mono_ms + abuse::BATCH_MS);
         }
@@ -319,13 +322,14 @@ impl<I: Io> Worker<I> {
             let Some(name) = self.owing.pop_front() else { break };
             let Some(conn) = self.conns.find(name) else { continue };
             conn.owing = false;
-            if conn.session.owes() {
+            if conn.owes() {
                 self.drive(name);
             }
         }
     }
 
     fn close(&mut self, name: Name) {
+        self.part_http2(name);
         let Some(mut conn) = self.conns.remove(name) else { return };
         let facts = self.io.facts(&conn.socket);
         self.metrics.acked_bytes.add(facts.acked_bytes);
@@ -347,25 +351,30 @@ impl<I: Io> Worker<I> {
     fn read_inbox(&mut self) {
         let inbox = self.inbox.clone();
         if inbox.mailbox.take_overflow() {
-            for name in self.conns.names(|conn| conn.waiting || conn.session.is_uploading()) {
-                self.wake(name);
+            for name in self.conns.names(Conn::awaits_notice) {
+                self.wake(name, None);
             }
         }
         for _ in 0..limits::WORKER_MAILBOX_MAX {
             let Some(token) = inbox.mailbox.pop() else { break };
-            self.wake(Name::from_bits(token.0));
+            self.wake(Name::from_bits(token.0), Some(conns::slot_of(token)));
         }
         self.call_roll();
         if inbox.phase() != Phase::Serving {
-            for name in self.conns.names(|conn| conn.session.is_idle()) {
+            for name in self.conns.names(Conn::may_close) {
                 self.drive(name);
             }
         }
     }
 
-    fn wake(&mut self, name: Name) {
+    /// Somebody notified a connection, of the stream in `slot` if it has streams; `None`: of all.
+    fn wake(&mut self, name: Name, slot: Option<usize>) {
         if let Some(conn) = self.conns.find(name) {
-            conn.session.handle_wake();
+            match (&mut conn.http2, slot) {
+                (None, _) => conn.session.handle_wake(),
+                (Some(http2), Some(slot)) => http2.handle_wake(slot),
+                (Some(http2), None) => http2.handle_wakes(),
+            }
             self.drive(name);
         }
     }
@@ -379,7 +388,7 @@ impl<I: Io> Worker<I> {
             if conn.scheduled_ms > now.mono_ms {
                 return None; // Another entry stands for it.
             }
-            let deadline_ms = conn.session.poll_timeout();
+            let deadline_ms = conn.poll_timeout();
             if deadline_ms > now.mono_ms {
                 conn.scheduled_ms = deadline_ms;
                 return Some(deadline_ms);
@@ -399,6 +408,9 @@ impl<I: Io> Worker<I> {
         let context = self.shared.lend(&sites, &self.notify, (name, self.now, draining));
         let Some(conn) = self.conns.find(name) else { return };
         secure::late(&self.metrics, conn, self.now);
+        if conn.http2.is_some() {
+            return self.time_out_http2(name);
+        }
         if conn.session.handle_timeout(&context) {
             self.metrics.timeouts.add(1);
         }

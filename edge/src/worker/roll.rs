@@ -64,7 +64,7 @@ impl<I: Io> Worker<I> {
         let (io, now) = (&mut self.io, self.now);
         let conns = self.conns.iter().take(ROLL_MAX);
         let rows = conns
-            .map(|conn| ConnView { session: conn.session.view(now), tcp: io.facts(&conn.socket) });
+            .map(|conn| ConnView { session: conn.shown().view(now), tcp: io.facts(&conn.socket) });
         let rows = rows.collect();
         let mut made = inbox.roll.made.lock().unwrap_or_else(PoisonError::into_inner);
         *made = Made { calls, rows, all: self.conns.len() };

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 
 use super::conns::{Conn, Name};
 use super::events::Kind;
-use super::send::Flow;
+use super::send::{self, Flow};
 use crate::clock::Now;
 use crate::limits::{PIPE_BYTES, TLS_READ_BYTES, TLS_TURN_BYTES};
 use crate::metrics::WorkerMetrics;
@@ -43,6 +43,8 @@ pub(super) struct Scratch {
     plain: Vec<u8>,
     /// Lent to the connection that seals.
     sealed: Vec<u8>,
+    /// Frames of HTTP/2 under construction.
+    pub(super) frames: Vec<u8>,
 }
 
 /// Whether bytes for `conn` must be sealed by us.
@@ -76,16 +78,21 @@ pub(super) fn received<I: Io>(
         metrics.handshakes_resumed.add(u64::from(resumed));
         conn.session.note_handshake(!resumed, false, now);
         conn.session.set_admission(tls.stream.admission());
+        if tls.stream.protocol() == Some(b"h2") {
+            conn.switch(now, metrics);
+        }
     }
+    let tls = conn.tls.as_deref();
+    let (is_ended, greeted) = tls.map_or((true, true), |it| (it.stream.is_ended(), it.greeted));
     if !scratch.plain.is_empty() {
-        conn.session.handle_bytes(&scratch.plain, now);
+        conn.handle_bytes(&scratch.plain, now);
     }
-    if tls.stream.is_ended() {
-        conn.session.handle_eof();
+    if is_ended {
+        conn.handle_eof();
     }
     if let Err(fault) = opened {
-        metrics.handshakes_failed.add(u64::from(!tls.greeted));
-        conn.session.note_handshake(false, !tls.greeted, now);
+        metrics.handshakes_failed.add(u64::from(!greeted));
+        conn.session.note_handshake(false, !greeted, now);
         tracing::debug!(fault = fault.as_str(), "tls connection ended");
     }
     opened.is_ok()
@@ -105,7 +112,7 @@ pub(super) fn give_up<I: Io>(io: &mut I, conn: &mut Conn<I>) {
     if let Some(tls) = conn.tls.as_deref_mut() {
         let _ = tls.stream.send(&mut Wire { io, socket: &conn.socket, more: false });
     }
-    conn.session.handle_gone();
+    send::hang_up(io, conn);
 }
 
 /// Tells the kernel what it must know before it seals on. `Ready`: nothing is left to tell.
@@ -207,6 +214,13 @@ fn seal_pipe<I: Io>(io: &mut I, conn: &mut Conn<I>, scratch: &mut Scratch) -> bo
         }
         _ => false,
     }
+}
+
+/// Seals some of `bytes`; how many.
+pub(super) fn seal<I: Io>(conn: &mut Conn<I>, scratch: &mut Scratch, bytes: &[u8]) -> usize {
+    let Some(tls) = conn.tls.as_deref_mut() else { return 0 };
+    tls.stream.lend(&mut scratch.sealed);
+    tls.stream.seal(bytes)
 }
 
 /// Seals literal bytes of the session.

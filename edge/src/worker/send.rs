@@ -178,7 +178,10 @@ pub(super) fn await_fill<I: Io>(io: &mut I, metrics: &WorkerMetrics, conn: &mut 
 
 /// The client is gone: the session learns it, and nothing more is sent.
 pub(super) fn hang_up<I: Io>(io: &mut I, conn: &mut Conn<I>) {
-    conn.session.handle_gone();
+    match &mut conn.http2 {
+        Some(http2) => http2.handle_eof(),
+        None => conn.session.handle_gone(),
+    }
     discard(io, conn);
 }
 

@@ -6,10 +6,11 @@ use crate::Breach;
 use crate::source::Source;
 
 /// Every room and the floor it is on.
-const FLOORS: [(&str, u32); 24] = [
+const FLOORS: [(&str, u32); 25] = [
     ("ring", 0),
     ("sys", 0),
     ("http", 1),
+    ("http2", 1),
     ("config", 1),
     ("limits", 1),
     ("clock", 1),
