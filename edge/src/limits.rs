@@ -112,6 +112,8 @@ pub const ACCESS_PREFIXES_MAX: usize = 100_000;
 pub const ACCESS_PATTERNS_MAX: usize = 256;
 /// Longest host or pattern in such a list, bytes.
 pub const ACCESS_TEXT_MAX_BYTES: usize = 256;
+/// Bytes of an auth service's answer that are read so that its connection may be used again.
+pub const AUTH_BODY_MAX_BYTES: usize = 16 * 1024;
 /// Slices of one object that `edge explain` looks at.
 pub const EXPLAINED_SLICES_MAX: u32 = 65_536;
 /// Sites one node may have.

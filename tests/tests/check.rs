@@ -35,6 +35,79 @@ const MISTAKES: [Mistake; 24] = [
     ("[site.key]\nshare = \"b.test\"", 5, "site.key.share", "write a site's first host"),
 ];
 
+/// The same of who is let in, and how fast.
+const MISTAKES_OF_ACCESS: [Mistake; 24] = [
+    ("[site.sign]\nkeys = \"aliyuncdnexp1234\"", 4, "site.sign.type", "write type = "),
+    (
+        "[site.sign]\ntype = \"G\"\nkeys = \"aliyuncdnexp1234\"",
+        5,
+        "site.sign.type",
+        "A, B, C, F, sha256",
+    ),
+    ("[site.sign]\ntype = \"A\"", 4, "site.sign.keys", "write keys = "),
+    (
+        "[site.sign]\ntype = \"A\"\nkeys = \"short\"",
+        6,
+        "site.sign.keys",
+        "16 to 128 letters and digits",
+    ),
+    ("[site.sign]\ntype = \"A\"\nkeys_env = \"EDGE_UNSET\"", 6, "site.sign.keys_env", "set it"),
+    ("[site.sign]\ntype = \"A\"\nkeys_file = \"none\"", 6, "site.sign.keys_file", "one a line"),
+    (
+        "[site.sign]\ntype = \"B\"\nkeys = \"aliyuncdnexp1234\"\ntime_argument = \"t\"",
+        7,
+        "site.sign.time_argument",
+        "remove it",
+    ),
+    (
+        "[site.access]\nallow_referers = [\"http://a.test/\"]",
+        5,
+        "site.access.allow_referers",
+        "the host alone",
+    ),
+    ("[site.access]\nallow_agents = []", 5, "site.access.allow_agents", "remove it"),
+    (
+        "[site.access]\ndeny_addresses = [\"10.0.0.1/8\"]",
+        5,
+        "site.access.deny_addresses",
+        "write \"10.0.0.0/8\"",
+    ),
+    (
+        "[site.access]\nallow_addresses = \"10.0.0.0/8\"\ndeny_addresses = \"10.0.0.0/8\"",
+        6,
+        "site.access.deny_addresses",
+        "remove one",
+    ),
+    ("[site.access]\ndeny_countries = [\"DE\"]", 5, "site.access.deny_countries", "geo.file"),
+    (
+        "[site.access]\ndeny_countries = [\"UK\"]\n[geo]\nfile = \"g\"",
+        5,
+        "site.access.deny_countries",
+        "ISO 3166",
+    ),
+    ("[geo]", 4, "geo.file", "name the MMDB file"),
+    ("[server]\ntrusted_proxies = [\"lb.test\"]", 5, "server.trusted_proxies", "write it as"),
+    ("[site.auth]\ntimeout = \"1s\"", 4, "site.auth.address", "write address = "),
+    ("[site.auth]\naddress = \"https://a\"", 5, "site.auth.address", "write it as \"http://"),
+    (
+        "[site.auth]\naddress = \"http://a\"\ntimeout = \"5s\"",
+        6,
+        "site.auth.timeout",
+        "take 1ms to 3s",
+    ),
+    ("[site.auth]\naddress = \"http://a\"\nsuccess = []", 6, "site.auth.success", "write [200]"),
+    ("[site.shape]\nrate = \"10kB\"", 5, "site.shape.rate", "take 100000B to"),
+    ("[site.shape]\nhours = \"18\"", 5, "site.shape.hours", "write it as \"18:00-23:30\""),
+    ("[site.shape]\nutc_offset = \"CET\"", 5, "site.shape.utc_offset", "write it as \"+08:00\""),
+    (
+        "[site.shape]\nmax_per_client = \"few\"",
+        5,
+        "site.shape.max_per_client",
+        "takes a whole number",
+    ),
+    ("[[site.rule]]\npath = \"/\"\nrate = 5", 6, "site.rule.rate", "out of range"),
+];
+
 #[test]
 fn each_mistake_has_one_line_with_place_key_and_cure() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -45,7 +118,7 @@ fn each_mistake_has_one_line_with_place_key_and_cure() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(check(SITE), (Some(0), String::new()), "the site itself is good");
-    for (lines, line, key, cure) in MISTAKES {
+    for (lines, line, key, cure) in MISTAKES.into_iter().chain(MISTAKES_OF_ACCESS) {
         let (code, said) = check(&format!("{SITE}{lines}\n"));
         assert_eq!(code, Some(2), "{lines}: {said}");
         assert_eq!(said.lines().count(), 1, "{lines}: {said}");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Object, Relay};
 use crate::limits::INTERIMS_WAITING_MAX;
 use crate::mailbox::{Notify, Token};
-use crate::metrics::Outcome;
+use crate::metrics::{Denial, Outcome};
 
 /// The answer to "open this URL".
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub enum Opened {
     Object(Arc<Object>, Outcome),
     /// A response that may not be stored: it passes through memory to this one client.
     Relay(Arc<Relay>),
+    /// Whether the request that was asked about is let in.
+    Word(Result<(), Denial>),
 }
 
 /// How pressing it is to ask an origin; the order of its queue.

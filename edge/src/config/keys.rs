@@ -126,6 +126,8 @@ pub(super) static SITE: Table = Table {
         "key",
         "sign",
         "access",
+        "auth",
+        "shape",
         "finish",
         "https_redirect",
         "https_port",
@@ -181,6 +183,36 @@ pub(super) static ACCESS: Table = Table {
         "deny_countries",
     ],
 };
+pub(super) static AUTH: Table = Table {
+    title: "[site.auth]",
+    name: "site.auth",
+    keys: &[
+        "address",
+        "method",
+        "arguments",
+        "headers",
+        "success",
+        "others",
+        "timeout",
+        "on_failure",
+        "cache",
+        "cache_by",
+    ],
+};
+pub(super) static SHAPE: Table = Table {
+    title: "[site.shape]",
+    name: "site.shape",
+    keys: &[
+        "rate",
+        "rate_after",
+        "hours",
+        "utc_offset",
+        "rate_argument",
+        "cap",
+        "max_per_client",
+        "max_answers",
+    ],
+};
 pub(super) static RULE: Table = Table {
     title: "[[site.rule]]",
     name: "site.rule",
@@ -199,6 +231,8 @@ pub(super) static RULE: Table = Table {
         "headers",
         "request_headers",
         "cors",
+        "rate",
+        "rate_after",
     ],
 };
 
@@ -222,6 +256,8 @@ pub(super) static ALL: &[&Table] = &[
     &GEO,
     &SIGN,
     &ACCESS,
+    &AUTH,
+    &SHAPE,
     &DOMAINS,
     &super::content::HEADERS,
     &super::https::HSTS,

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod auth;
 mod check;
 mod content;
 mod countries;
@@ -32,6 +33,7 @@ mod resolved;
 mod resolved_guard;
 mod rules;
 mod secret;
+mod shape;
 mod sign;
 mod sites;
 mod tls;
@@ -42,6 +44,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use access::{Access, Lists, Prefix};
+pub use auth::Auth;
 pub use content::{Content, RuleContent};
 pub use domains::{DomainError, Domains, UnknownHost};
 pub use error::{ConfigError, ConfigErrors, Place};
@@ -58,8 +61,9 @@ pub use resolved_guard::{
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
 pub use secret::Secret;
+pub use shape::{RATE_MIN_BYTES, Rate, Shape};
 pub use sign::{Scheme, Sign};
-pub use units::{duration_text, size_text};
+pub use units::{duration_text, size_bytes as rate_of_text, size_text};
 
 impl Config {
     /// Reads and checks the file at `path`. Relative paths in it are taken from its directory.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::access::{Access, Prefix};
+use super::auth::Auth;
 use super::content::Content;
 use super::domains::Domains;
 use super::error::Place;
@@ -12,6 +13,7 @@ use super::https::Https;
 use super::key::KeyRules;
 use super::resolved_guard::Guard;
 use super::rules::{Rule, StatusTtl};
+use super::shape::Shape;
 use super::sign::Sign;
 
 use crate::limits;
@@ -228,6 +230,10 @@ pub struct Site {
     pub https: Https,
     /// What becomes of its content on its way.
     pub content: Content,
+    /// Whom it asks about each request; `None`: nobody.
+    pub auth: Option<Auth>,
+    /// How fast its answers leave, and how many at once; `None`: as they can.
+    pub shape: Option<Shape>,
 }
 
 /// Keys of a site about requests that are passed on.

@@ -3,6 +3,7 @@
 use super::content::{RuleContent, rule_content};
 use super::error::Place;
 use super::raw::{Entry, Section};
+use super::shape::{self, Rate};
 use super::{keys, units};
 use crate::limits;
 
@@ -33,6 +34,8 @@ pub struct Rule {
     pub status_ttl: StatusTtl,
     /// What becomes of the content on its way.
     pub content: RuleContent,
+    /// How fast answers leave; none: as the site says.
+    pub rate: Rate,
 }
 
 /// Which paths a rule is for.
@@ -91,6 +94,7 @@ fn rule(section: &Section<'_>) -> Option<Rule> {
         bypass: flag("bypass"),
         status_ttl: section.entry("status_ttl").map(status_ttl).unwrap_or_default(),
         content: rule_content(section),
+        rate: shape::rate(section),
     };
     if rule.bypass && (section.entry("ttl").is_some() || rule.revalidate || rule.overrides) {
         let entry = section.entry("bypass")?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::access::access;
+use super::auth::auth;
 use super::content::{Content, content};
 use super::error::Place;
 use super::https::{Https, https};
@@ -15,6 +16,7 @@ use super::resolved::{
     Config, Finish, Listen, Origin, OriginAddress, Pass, Preset, Protection, Site, Stated,
 };
 use super::rules::{StatusTtl, rules, status_ttl};
+use super::shape::shape;
 use super::sign::sign;
 use super::{check, keys};
 use crate::limits;
@@ -120,6 +122,8 @@ pub(super) fn directory_site(root: &Path) -> Site {
         access: None,
         https: Https::default(),
         content: Content::default(),
+        auth: None,
+        shape: None,
     }
 }
 
@@ -169,6 +173,8 @@ fn site(
         access: access(section, node.has_geo),
         https: https(section, node.directory),
         content: content(section),
+        auth: auth(section),
+        shape: shape(section),
     })
 }
 
@@ -333,7 +339,7 @@ fn http_address(entry: Entry<'_>, text: &str) -> Option<OriginAddress> {
 }
 
 /// `name`, `name:port`, `[v6]:port`.
-fn address(text: &str) -> Option<OriginAddress> {
+pub(super) fn address(text: &str) -> Option<OriginAddress> {
     let authority = http::uri::Authority::try_from(text).ok()?;
     let rest = text.strip_prefix(authority.host())?;
     let port = match rest.strip_prefix(':') {

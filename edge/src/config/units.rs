@@ -2,7 +2,7 @@
 
 /// Bytes of `10GiB`, `256MiB`, `1MB`, `64k` or `4096`: `KiB`, `MiB`, `GiB`, `TiB` are powers of
 /// 1024, as are nginx's `k`, `m`, `g`, `t`; `kB`, `MB`, `GB`, `TB` powers of 1000.
-pub(super) fn size_bytes(text: &str) -> Option<u64> {
+pub fn size_bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::ask::Asker;
 use super::flight::Flights;
 use super::http::Origins;
 use super::private::Private;
@@ -26,6 +27,8 @@ pub struct Filler {
     pub plane: Arc<Plane>,
     /// Origins and the connections to them.
     pub origins: Origins,
+    /// Services of sites that are asked who is let in.
+    pub asker: Asker,
     /// Who leads the opening of which key.
     pub flights: Flights,
     /// Keys whose answers are not shared.
@@ -91,6 +94,7 @@ impl Filler {
         Filler {
             plane,
             origins: Origins::default(),
+            asker: Asker::default(),
             flights: Flights::default(),
             private: Private::default(),
             solo: Private::default(),
@@ -113,7 +117,7 @@ impl Filler {
         }
         let key = match &demand.want {
             Want::Open { key, .. } => *key,
-            Want::Pass(_) => return self.begin_pass(demand),
+            Want::Pass(_) | Want::Ask(_) => return self.begin_pass(demand),
             Want::Bytes { .. } => {
                 let filler = self.clone();
                 return runtime::spawn(async move {
@@ -158,8 +162,14 @@ impl Filler {
             self.plane.metrics.overloads.add(1);
             return demand.ticket.fail(FillError::Overloaded);
         };
-        self.plane.metrics.passes.add(1);
         let (filler, permit) = (self.clone(), self.counted(slot));
+        if matches!(demand.want, Want::Ask(_)) {
+            return runtime::spawn(async move {
+                filler.ask_service(demand).await;
+                drop(permit);
+            });
+        }
+        self.plane.metrics.passes.add(1);
         runtime::spawn(async move {
             let ticket = demand.ticket.clone();
             filler.pass_on(demand).await;

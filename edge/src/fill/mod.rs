@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod ask;
 mod background;
 mod body;
 mod bytes;

@@ -127,6 +127,11 @@ impl Io for Ring {
         let _ = sockopt::set_tcp_cork(socket, on);
     }
 
+    fn pace(&mut self, socket: &Socket, bytes_per_s: u64) {
+        // It fails on a socket that is gone: then nothing leaves.
+        let _ = crate::sys::net::set_pace(socket, bytes_per_s);
+    }
+
     fn pipe(&mut self) -> Option<Pipe> {
         self.pipes.take()
     }

@@ -147,6 +147,8 @@ pub trait Io {
     ) -> io::Result<usize>;
     /// Holds partial segments back while on; lets them go when turned off.
     fn cork(&mut self, socket: &Self::Socket, on: bool);
+    /// Holds what leaves the socket to a rate, bytes a second; 0: lets it go as it can.
+    fn pace(&mut self, socket: &Self::Socket, bytes_per_s: u64);
 
     /// An empty pipe; `None` when there are enough, or the host gives no more of a useful size.
     fn pipe(&mut self) -> Option<Self::Pipe>;

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::explain::Lines;
 use crate::clock::Now;
-use crate::config::{Access, Sign, duration_text};
+use crate::config::{Access, Rate, Sign, duration_text, size_text};
 use crate::http::request::RequestHead;
 use crate::metrics::Denial;
-use crate::session::asker;
+use crate::session::{asker, rate, take_rate};
 use crate::site::{Site, Sites, sign};
 
 /// Says what the site's rules make of a request; what is left of a signed target is added to `kept`.
@@ -41,7 +41,52 @@ pub(super) fn lines(
         signature_lines(lines, rules, &outcome, kept);
         outcome?;
     }
+    if let Some(auth) = &site.config.auth {
+        let cache = if auth.cache_ms > 0 { "remembered" } else { "not remembered" };
+        let path = if auth.path.is_empty() { head.path } else { &auth.path };
+        let text = format!("{} {}{path} would be asked, {cache}", auth.method, auth.address);
+        lines.say("auth", text, auth.place.to_string());
+    }
+    shape_lines(lines, site, head.target, kept);
     Ok(())
+}
+
+/// How fast the answer would leave now, and which word that rests on.
+fn shape_lines(lines: &mut Lines, site: &Site, target: &str, kept: &mut String) {
+    if !site.is_shaped {
+        return;
+    }
+    let shape = site.config.shape.as_ref();
+    let asked = shape.and_then(|shape| take_rate(shape, target, kept));
+    let target = if kept.is_empty() { target } else { kept.as_str() };
+    let now_s = Now::read().unix_ms / 1000;
+    let Rate { bytes_per_s, after_bytes } = rate(site, target, asked, now_s);
+    let own = shape.and_then(|shape| shape.place.as_ref()).map(|place| place.to_string());
+    let ruled = site.rule(target).filter(|rule| rule.rate.bytes_per_s > 0);
+    let from = match (asked, ruled) {
+        (Some(_), _) => "the link".to_owned(),
+        (None, Some(rule)) => rule.place.to_string(),
+        (None, None) => own.clone().unwrap_or_default(),
+    };
+    let text = match bytes_per_s {
+        0 => "no rate now".to_owned(),
+        rate => format!("{} a second after {}", size_text(rate), size_text(after_bytes)),
+    };
+    lines.say("shape", text, from);
+    let Some(shape) = shape else { return };
+    let under_way = site.traffic.as_ref().map_or(0, |traffic| traffic.answers());
+    let limit = |max: u64| if max == 0 { "any".to_owned() } else { max.to_string() };
+    let text = format!(
+        "cap {}, {} answers of one client, {} in all; {under_way} under way",
+        if shape.cap_bytes_per_s == 0 {
+            "none".to_owned()
+        } else {
+            size_text(shape.cap_bytes_per_s)
+        },
+        limit(u64::from(shape.max_per_client)),
+        limit(u64::from(shape.max_answers)),
+    );
+    lines.say("shape", text, own.unwrap_or_default());
 }
 
 fn access_lines(

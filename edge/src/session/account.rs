@@ -61,7 +61,7 @@ impl Session {
     /// No answer, or no more of it, for a client that is banned.
     pub(super) fn expel(&mut self) {
         match self.step {
-            Step::Opening(_) | Step::Answering => self.break_off(BANNED),
+            Step::Asking(_) | Step::Opening(_) | Step::Answering => self.break_off(BANNED),
             Step::Finished => self.exchange.keep_alive = false,
             _ => self.step = Step::Closed,
         }

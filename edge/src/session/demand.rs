@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cache::{Key, Object, Ticket, Upload};
 use crate::http::cache_control::RequestControl;
 use crate::origin::Passing;
-use crate::site::Site;
+use crate::site::{QuestionKey, Site};
 
 /// A message from a worker to the fill plane. The answer goes through its [`Ticket`].
 pub struct Demand {
@@ -57,6 +57,18 @@ pub enum Want {
     /// The request itself is passed on, its answer is for this client only: answered with a
     /// [`crate::cache::Relay`].
     Pass(Box<Pass>),
+    /// The site's own service is asked whether the request is let in: answered with a word.
+    Ask(Box<Question>),
+}
+
+/// See [`Want::Ask`].
+pub struct Question {
+    /// What its answer is remembered by.
+    pub key: QuestionKey,
+    /// Path and query of the question.
+    pub target: Box<str>,
+    /// Its fields: lower-case name and value.
+    pub fields: Vec<(Box<str>, Box<[u8]>)>,
 }
 
 /// See [`Want::Pass`].
@@ -93,6 +105,8 @@ impl Demand {
             Want::Open { key, .. } => *key,
             Want::Bytes { object, .. } => object.url_key(),
             Want::Pass(pass) => pass.key,
+            // It is about no object.
+            Want::Ask(question) => Key([question.key as u64, (question.key >> 64) as u64]),
         }
     }
 

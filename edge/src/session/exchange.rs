@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::pace::Pace;
 use crate::clock::Now;
 use crate::http::request::{BodyLength, Method, RequestHead, Version};
 use crate::log::AccessRecord;
@@ -59,6 +60,8 @@ pub(super) struct Exchange {
     pub(super) client: Option<IpAddr>,
     /// Whether the client speaks HTTPS, to us or to a balancer that says so.
     pub(super) is_secure: bool,
+    /// How fast the answer leaves.
+    pub(super) pace: Pace,
     /// Whether the site's own rules turned it away.
     pub(super) is_denied: bool,
     /// Whether the object changed at its origin before any of it was sent, and was looked up again.
@@ -101,6 +104,7 @@ impl Default for Exchange {
             reason: "-",
             client: None,
             is_secure: false,
+            pace: Pace::default(),
             is_denied: false,
             reopened: false,
             target_now: None,

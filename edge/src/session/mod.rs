@@ -16,8 +16,10 @@ mod answer;
 mod body;
 pub mod demand;
 mod exchange;
+mod holding;
 pub mod key;
 mod multipart;
+mod pace;
 mod pass;
 mod refusal;
 mod request;
@@ -36,6 +38,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use demand::{Demand, Want};
+pub use pace::{rate, take_rate};
 pub use pass::{Route, route};
 pub use shown::{ExchangeView, SessionView};
 pub use vet::asker;
@@ -268,7 +271,9 @@ impl Session {
     /// The connection is gone: nothing more can be sent or received.
     pub fn handle_gone(&mut self) {
         match self.step {
-            Step::Opening(_) | Step::Answering | Step::HalfOpen => self.break_off(CLIENT_LEFT),
+            Step::Asking(_) | Step::Opening(_) | Step::Answering | Step::HalfOpen => {
+                self.break_off(CLIENT_LEFT);
+            }
             Step::Finished => {}
             _ => self.step = Step::Closed,
         }
@@ -342,6 +347,12 @@ impl Session {
                     Some(action) => return action,
                     None => continue,
                 },
+                Step::Asking(ticket) => {
+                    let Some(word) = ticket.take() else { return Action::Wait };
+                    if let Some(action) = self.heard(word, context) {
+                        return action;
+                    }
+                }
                 Step::Opening(ticket) => {
                     let Some(result) = ticket.take() else { return Action::Wait };
                     let ticket = ticket.clone();
@@ -447,7 +458,7 @@ impl Session {
     }
 
     fn break_off(&mut self, reason: &'static str) {
-        if let Step::Opening(ticket) = &self.step {
+        if let Step::Opening(ticket) | Step::Asking(ticket) = &self.step {
             ticket.abandon();
         }
         self.out.abandon();
@@ -480,7 +491,7 @@ const BANNED: &str = "banned";
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Step::Opening(ticket) = &self.step {
+        if let Step::Opening(ticket) | Step::Asking(ticket) = &self.step {
             ticket.abandon();
         }
         self.out.abandon();

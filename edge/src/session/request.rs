@@ -106,6 +106,8 @@ impl Session {
                     session.exchange.outcome = outcome;
                     answer::object(&mut session.exchange, &mut session.out, head, &object, context);
                 }
+                // Nobody asked that here.
+                Opened::Word(_) => session.fail(FillError::Broken, context),
                 Opened::Relay(relay) => {
                     session.exchange.outcome = Outcome::Bypass;
                     session.passed(&relay);
@@ -136,11 +138,11 @@ impl Session {
         demand.expect("a head that was read is there until its answer has ended")
     }
 
-    /// Goes on with a request that was let in.
-    pub(super) fn take_request(
+    /// Goes on with a request that may come in.
+    pub(super) fn route(
         &mut self,
         head: &RequestHead<'_>,
-        (site, host): (&Site, &str),
+        (site, host): (&Arc<Site>, &str),
         context: &Context<'_>,
     ) -> Option<Action> {
         let is_read = matches!(head.method, Method::Get | Method::Head);
@@ -156,11 +158,11 @@ impl Session {
         if let Some(done) = self.steer(head, host, context) {
             return done;
         }
-        self.at_target(head, |session, head| session.take_route(head, (site, host), context))
+        self.at_target(head, |session, head| session.go_on(head, (site, host), context))
     }
 
     /// Goes on by the way that the site has for the request.
-    fn take_route(
+    pub(super) fn take_route(
         &mut self,
         head: &RequestHead<'_>,
         (site, host): (&Site, &str),
@@ -219,7 +221,7 @@ impl Session {
     fn look_up(&mut self, head: &RequestHead<'_>, context: &Context<'_>) -> Option<Action> {
         let site = self.exchange.site.clone()?;
         let mut name = [0; 256];
-        let host = lower_case(host_of(head), &mut name).unwrap_or_default();
+        let host = host_name(head, &mut name);
         let control = RequestControl::parse(head.all("cache-control"), head.all("pragma"));
         let key = key(context.cache.seed(), &site, host, head);
         if let Some(done) = self.admit(&site, head, key, context) {
@@ -287,7 +289,7 @@ impl Session {
     }
 
     /// Runs `then` with the current request's head, parsed again from the front of the input.
-    fn with_head(
+    pub(super) fn with_head(
         &mut self,
         then: impl FnOnce(&mut Session, &RequestHead<'_>) -> Option<Action>,
     ) -> Option<Action> {
@@ -304,7 +306,7 @@ impl Session {
 }
 
 /// The name the client asked for: an absolute target beats `Host` (RFC 9112 §3.2.2).
-pub(super) fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
+fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
     let authority = head.authority.map(|authority| match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
@@ -312,7 +314,12 @@ pub(super) fn host_of<'b>(head: &RequestHead<'b>) -> &'b str {
     authority.or(head.host).unwrap_or_default()
 }
 
-pub(super) fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
+/// That name, lower-case; a longer one than there is room for is nobody's.
+pub(super) fn host_name<'n>(head: &RequestHead<'_>, name: &'n mut [u8; 256]) -> &'n str {
+    lower_case(host_of(head), name).unwrap_or_default()
+}
+
+fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
     let name = name.get_mut(..host.len())?;
     name.copy_from_slice(host.as_bytes());
     name.make_ascii_lowercase();

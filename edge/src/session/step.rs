@@ -20,6 +20,8 @@ pub(super) enum Step {
     Head,
     /// Reading a request body that nobody wants.
     Draining(Drain),
+    /// The site's own service is asked whether the request is let in.
+    Asking(Arc<Ticket>),
     /// The fill plane is looking for the object.
     Opening(Arc<Ticket>),
     /// The answer is going out.
@@ -49,6 +51,7 @@ impl Step {
         match self {
             Step::Head => "head",
             Step::Draining(_) => "draining",
+            Step::Asking(_) => "asking",
             Step::Opening(_) => "opening",
             Step::Answering => "answering",
             Step::HalfOpen => "half_open",

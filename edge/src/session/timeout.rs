@@ -18,6 +18,11 @@ impl Session {
                 self.refuse(408, "timeout", context);
                 true
             }
+            Step::Asking(ticket) => {
+                ticket.abandon();
+                self.fail(FillError::Timeout, context);
+                false
+            }
             Step::Opening(ticket) => {
                 ticket.abandon();
                 let is_clients = self.awaits_body();

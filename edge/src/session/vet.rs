@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::request::{UNKNOWN_HOST, host_of, lower_case};
+use super::pace::take_rate;
+use super::request::{UNKNOWN_HOST, host_name};
 use super::{Action, Context, Session};
 use crate::http::request::{Method, RequestHead};
 use crate::metrics::Denial;
@@ -30,7 +31,7 @@ impl Session {
             return self.drain_then_answer(&head, context);
         }
         let mut name = [0; 256];
-        let host = lower_case(host_of(&head), &mut name).unwrap_or_default();
+        let host = host_name(&head, &mut name);
         let Some(site) = context.sites.find(host).cloned() else {
             if context.sites.closes_unknown() {
                 self.break_off(UNKNOWN_HOST);
@@ -53,8 +54,8 @@ impl Session {
                 kept.clear();
                 self.deny(denial, &head, context)
             }
-            Ok(()) if kept.is_empty() => self.take_request(&head, (&site, host), context),
-            Ok(()) => self.take_request(&head.retargeted(&kept), (&site, host), context),
+            Ok(()) if kept.is_empty() => self.route(&head, (&site, host), context),
+            Ok(()) => self.route(&head.retargeted(&kept), (&site, host), context),
         };
         self.kept = kept;
         action
@@ -63,7 +64,7 @@ impl Session {
     /// Whether the site takes the request. Where its target goes on otherwise than it came, that is
     /// written to `kept`.
     fn vet(
-        &self,
+        &mut self,
         site: &Arc<Site>,
         head: &RequestHead<'_>,
         kept: &mut String,
@@ -78,6 +79,9 @@ impl Session {
         }
         if let Some(rules) = &site.config.sign {
             sign::check(rules, head.target, context.now.unix_ms / 1000, kept)?;
+        }
+        if let Some(shape) = &site.config.shape {
+            self.exchange.pace.asked_bytes_per_s = take_rate(shape, head.target, kept);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod answers;
 pub mod cors;
 mod geo;
 mod names;
@@ -9,6 +10,7 @@ mod networks;
 mod rules;
 pub mod sign;
 pub mod targets;
+mod traffic;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,11 +20,14 @@ use crate::config;
 use crate::limits::HOST_MAX_BYTES;
 use crate::metrics::SiteMetrics;
 pub use access::{Access, Asker};
+use answers::SETS;
+pub use answers::{Answers, QuestionKey};
 pub use geo::{Geo, GeoError};
 use names::Names;
 pub use networks::Networks;
 pub use rules::Rules;
 use targets::Targets;
+pub use traffic::{Slot, Traffic};
 
 /// A site as it runs: its configuration and its counters.
 #[derive(Debug)]
@@ -41,6 +46,12 @@ pub struct Site {
     pub rewrites: Targets,
     /// Whether it has redirects, rewrites, header rules or CORS: others cost nothing for them.
     pub steers: bool,
+    /// What its own service said.
+    pub answers: Answers,
+    /// Its answers under way, where that matters; kept across reloads for a site of the same name.
+    pub traffic: Option<Arc<Traffic>>,
+    /// Whether it or a rule of it says how fast answers leave.
+    pub is_shaped: bool,
     /// Counters; kept across reloads for a site of the same name.
     pub metrics: Arc<SiteMetrics>,
 }
@@ -50,8 +61,13 @@ impl Site {
     pub fn new(id: usize, config: config::Site, metrics: Arc<SiteMetrics>) -> Site {
         let content = &config.content;
         let by_rule = config.rules.iter().any(|rule| !rule.content.is_empty());
+        let is_shaped =
+            config.shape.is_some() || config.rules.iter().any(|rule| rule.rate.bytes_per_s > 0);
         Site {
             access: config.access.as_ref().map(Access::new),
+            answers: Answers::new(if config.auth.is_some() { SETS } else { 0 }),
+            traffic: config.shape.as_ref().map(|_| Arc::default()),
+            is_shaped,
             id,
             rules: Rules::new(&config.rules),
             redirects: Targets::new(&content.redirects),
@@ -100,10 +116,10 @@ impl Sites {
     /// Builds the tables. Counters of sites that `before` had by the same name go on.
     pub fn new(configs: &[config::Site], workers: usize, before: Option<&Sites>) -> Sites {
         let mut sites = Sites::default();
-        let known: HashMap<&str, &Arc<SiteMetrics>> = before
+        let known: HashMap<&str, &Arc<Site>> = before
             .into_iter()
             .flat_map(|before| before.all.iter())
-            .map(|site| (site.config.name.as_str(), &site.metrics))
+            .map(|site| (site.config.name.as_str(), site))
             .collect();
         for (id, config) in configs.iter().enumerate() {
             for host in &config.hosts {
@@ -115,9 +131,14 @@ impl Sites {
                     sites.exact.insert(host, id);
                 }
             }
-            let metrics = known.get(config.name.as_str()).map(|metrics| (*metrics).clone());
+            let before = known.get(config.name.as_str());
+            let metrics = before.map(|site| site.metrics.clone());
             let metrics = metrics.unwrap_or_else(|| Arc::new(SiteMetrics::new(workers)));
-            sites.all.push(Arc::new(Site::new(id, config.clone(), metrics)));
+            let mut site = Site::new(id, config.clone(), metrics);
+            if let (Some(own), Some(before)) = (&mut site.traffic, before) {
+                *own = before.traffic.clone().unwrap_or_default();
+            }
+            sites.all.push(Arc::new(site));
         }
         sites
     }

@@ -34,6 +34,10 @@ pub(super) struct Conn<I: Io> {
     pub(super) cold: Option<OpId>,
     /// It waits for the fill plane.
     pub(super) waiting: bool,
+    /// Bytes a second its socket is held to; 0: none.
+    pub(super) paced: u64,
+    /// It stands in the list of those that share a cap.
+    pub(super) sharing: bool,
     /// It used up its turn and stands in the queue.
     pub(super) queued: bool,
     /// It stands in the list of those that settle with the desk.
@@ -180,6 +184,8 @@ impl<I: Io> Conns<I> {
             writable: None,
             cold: None,
             waiting: false,
+            paced: 0,
+            sharing: false,
             queued: false,
             owing: false,
             scheduled_ms: u64::MAX,

@@ -10,6 +10,7 @@ mod door;
 mod events;
 mod http2;
 mod inbox;
+mod pace;
 mod roll;
 mod secure;
 mod send;
@@ -117,6 +118,8 @@ pub struct Worker<I: Io> {
     owing_due_ms: u64,
     /// Up to which call the list of connections was made.
     rolls_made: u64,
+    /// Connections whose answers share a cap.
+    sharing: pace::Sharing,
 }
 
 /// What a worker is made of.
@@ -166,6 +169,7 @@ impl<I: Io> Worker<I> {
             owing: VecDeque::new(),
             owing_due_ms: u64::MAX,
             rolls_made: 0,
+            sharing: pace::Sharing::default(),
         }
     }
 
@@ -200,6 +204,7 @@ impl<I: Io> Worker<I> {
         // 4. Time-outs.
         self.expire();
         self.settle_accounts();
+        self.share_caps();
         // 5. Connections with more to send than one turn allows.
         for _ in 0..self.queue.len() {
             if let Some(name) = self.queue.pop_front() {
@@ -249,9 +254,11 @@ impl<I: Io> Worker<I> {
             conn.waiting = false;
             let flow = match conn.session.poll_action(&context) {
                 Action::Send { more } => {
+                    pace::follow(io, conn);
                     send::literal(io, metrics, conn, more, scratch, &mut budget, self.now)
                 }
                 Action::File { more } => {
+                    pace::follow(io, conn);
                     let span = (name, more);
                     send::file(io, metrics, conn, span, scratch, &mut budget, self.now)
                 }
@@ -304,6 +311,9 @@ impl<I: Io> Worker<I> {
         if deadline_ms < conn.scheduled_ms {
             conn.scheduled_ms = deadline_ms;
             self.wheel.insert(name.bits(), deadline_ms);
+        }
+        if conn.session.shares_a_cap() && !std::mem::replace(&mut conn.sharing, true) {
+            self.sharing.add(name, self.now);
         }
         if conn.owes() && !std::mem::replace(&mut conn.owing, true) {
             self.owing.push_back(name);
@@ -446,6 +456,7 @@ impl<I: Io> Worker<I> {
         }
         let timer_ms = self.wheel.until_next(self.now.mono_ms).unwrap_or(SLEEP_MAX_MS);
         let log_ms = self.log_due_ms.map_or(timer_ms, |due_ms| due_ms - self.now.mono_ms);
+        let log_ms = log_ms.min(self.sharing.due_ms.saturating_sub(self.now.mono_ms));
         let log_ms = log_ms.min(self.owing_due_ms.saturating_sub(self.now.mono_ms));
         let retry = self.doors.iter().any(|door| door.armed.is_none());
         let ceiling_ms = if retry { ACCEPT_RETRY_MS } else { SLEEP_MAX_MS };

@@ -1,6 +1,8 @@
 //! Whom a site lets in: lists, signed links, its own service; seen with curl.
 
+mod auth;
 mod lists;
+mod shaped;
 mod signed;
 
 use std::path::Path;

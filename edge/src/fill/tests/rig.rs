@@ -80,6 +80,7 @@ impl Waiting {
         match self.opened() {
             Ok(Opened::Object(object, outcome)) => (object, outcome),
             Ok(Opened::Relay(relay)) => panic!("a relay: {}", relay.status),
+            Ok(Opened::Word(word)) => panic!("a word: {word:?}"),
             Err(error) => panic!("{error:?}"),
         }
     }

@@ -129,6 +129,10 @@ impl Io for FakeRing {
         self.open_conn(socket).corked = on;
     }
 
+    fn pace(&mut self, socket: &FakeSocket, bytes_per_s: u64) {
+        self.open_conn(socket).paced = bytes_per_s;
+    }
+
     fn pipe(&mut self) -> Option<FakePipe> {
         if self.dice.once_in(8) {
             return None;

@@ -119,6 +119,7 @@ struct Conn {
     // Takes nothing until some later wait.
     blocked: bool,
     corked: bool,
+    paced: u64,
     open: bool,
     write_ended: bool,
     receive: Option<OpId>,
@@ -223,6 +224,11 @@ impl FakeRing {
     /// Accepted connections that were not closed.
     pub fn open_sockets(&self) -> usize {
         self.conns.iter().filter(|conn| conn.open).count()
+    }
+
+    /// Rates that open sockets are held to.
+    pub fn paces(&self) -> Vec<u64> {
+        self.conns.iter().filter(|conn| conn.open).map(|conn| conn.paced).collect()
     }
 
     /// Open sockets that are corked.
