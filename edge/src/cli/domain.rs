@@ -33,7 +33,8 @@ struct AddArgs {
     /// web, download, video or dynamic
     #[arg(long)]
     preset: Option<String>,
-    /// Any other key of a [[site]], such as retries=3 or default_ttl=1h
+    /// Any other key of a [[site]], such as retries=3, default_ttl=1h or sign.type=A; numbers, lists and
+    /// tables as JSON
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
@@ -97,7 +98,16 @@ fn order(args: &AddArgs) -> Value {
     for pair in &args.set {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         // Numbers, flags and lists as such; everything else is text.
-        order[key] = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        // `sign.type` is `type` of the table `sign`.
+        let mut place = &mut order;
+        for part in key.split('.') {
+            if !place.is_object() {
+                *place = json!({});
+            }
+            place = &mut place[part];
+        }
+        *place = value;
     }
     order
 }
@@ -126,10 +136,11 @@ fn line(site: &Value) -> String {
 fn details(site: &Value) -> String {
     let kept = if site["managed"] == true { "the node" } else { "the operator" };
     format!(
-        "hosts    {}\norigin   {}\npreset   {}\nstands   {}, kept by {kept}\n",
+        "hosts    {}\norigin   {}\npreset   {}\nkeys     {}\nstands   {}, kept by {kept}\n",
         words(&site["hosts"]),
         words(&site["origin"]),
         word(&site["preset"]),
+        words(&site["keys"]),
         word(&site["place"]),
     )
 }
@@ -153,12 +164,20 @@ mod tests {
             name: "a.test".into(),
             origin: vec!["http://o".into()],
             preset: Some("video".into()),
-            set: vec!["retries=3".into(), "default_ttl=1h".into(), "key={\"sort\":true}".into()],
+            set: [
+                "retries=3",
+                "default_ttl=1h",
+                "key={\"sort\":true}",
+                "key.by_host=false",
+                "sign.type=A",
+            ]
+            .map(str::to_owned)
+            .into(),
             ask: AskArgs { admin: Node::Tcp(String::new()), json: false },
         };
         let expected = json!({
             "name": "a.test", "origin": ["http://o"], "preset": "video", "retries": 3,
-            "default_ttl": "1h", "key": { "sort": true },
+            "default_ttl": "1h", "key": { "sort": true, "by_host": false }, "sign": { "type": "A" },
         });
         assert_eq!(order(&args), expected);
     }

@@ -106,6 +106,7 @@ fn shown(site: &Site) -> Value {
         "preset": site.preset.as_str(),
         "origin": origin_urls(&site.origin),
         "managed": site.is_managed,
+        "keys": site.stated.keys.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
         "place": site.stated.place.to_string(),
     })
 }

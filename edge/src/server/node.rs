@@ -11,6 +11,7 @@ use super::ServerError;
 use super::certificates;
 use super::planes::{self, Fills, Workers};
 use super::prefetch::Prefetches;
+use super::reload::aside;
 use super::verdicts::History;
 use super::verify::Verification;
 use crate::abuse::Desk;
@@ -38,6 +39,9 @@ pub(super) struct Node {
     addresses: Vec<SocketAddr>,
     pub(super) cache: Arc<Cache>,
     pub(super) sites: Arc<ArcSwap<Sites>>,
+    /// Sites of configurations before, until no worker uses them: who lets go of ten thousand last pays
+    /// for it, and that is to be nobody who serves.
+    retired: Mutex<Vec<Arc<Sites>>>,
     pub(super) log: AccessLog,
     pub(super) guard: Mutex<Guard>,
     pub(super) desk: Arc<Desk>,
@@ -93,6 +97,7 @@ impl Node {
             addresses,
             cache,
             sites,
+            retired: Mutex::default(),
             log,
             guard: Mutex::new(guard),
             desk,
@@ -134,6 +139,9 @@ impl Node {
         if let Err(error) = guard.sweep() {
             tracing::debug!(%error, "expired bans were not swept");
         }
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|sites| Arc::strong_count(sites) > 1);
+        drop(retired);
         self.history.follow(&self.desk, &mut guard, Now::read().mono_ms);
     }
 
@@ -148,10 +156,11 @@ impl Node {
     /// of `geo`.
     pub(super) fn install_sites(&self, new: &Config, geo: Option<Arc<Geo>>) {
         let workers = self.metrics.workers.len();
-        let sites = Sites::new(&new.sites, workers, Some(&self.sites.load()))
+        let sites = aside(|| Sites::new(&new.sites, workers, Some(&self.sites.load())))
             .with_unknown(&new.domains.unknown)
             .with_addresses(&new.server.trusted_proxies, geo);
-        self.sites.store(Arc::new(sites));
+        let old = self.sites.swap(Arc::new(sites));
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(old);
     }
 
     pub(super) fn lock_guard(&self) -> std::sync::MutexGuard<'_, Guard> {

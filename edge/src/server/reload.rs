@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use super::certificates;
 use super::node::{Node, geo, report, timeouts};
 use crate::config::Config;
+use crate::sys;
 
 impl Node {
     /// Reads the configuration again. Sites, domains, certificates, time-outs, the checkpoint's period, the guard's
@@ -16,7 +17,7 @@ impl Node {
             return Ok("no configuration file; the access log was reopened".to_owned());
         };
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = Config::load(source).map_err(|errors| errors.to_string())?;
+        let new = aside(|| Config::load(source)).map_err(|errors| errors.to_string())?;
         let tls = certificates::acceptor(&new, self.shared.tls.load().as_deref())
             .map_err(|error| error.to_string())?;
         let geo = geo(&new).map_err(|error| error.to_string())?;
@@ -44,6 +45,20 @@ impl Node {
             Err(error) => tracing::error!("reload refused, nothing was changed:\n{error}"),
         }
     }
+}
+
+/// Does work that takes long on a thread that lets the workers go first.
+pub(super) fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if let Err(error) = sys::thread::step_back() {
+                tracing::debug!(%error, "work aside has the workers' priority");
+            }
+            work()
+        });
+        thread.join()
+    });
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// What `new` has otherwise than the configuration the node was started with, and cannot have now.

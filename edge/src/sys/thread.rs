@@ -23,6 +23,12 @@ pub fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
+/// Lets every other thread go first: for work that nobody waits for (`nice` 19).
+pub fn step_back() -> io::Result<()> {
+    // On Linux a priority is a thread's own (setpriority(2), "C library/kernel differences").
+    Ok(rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19)?)
+}
+
 /// Names this thread as `top -H` shows it; Linux keeps the first 15 bytes.
 pub fn set_name(name: &str) -> io::Result<()> {
     let name: Vec<u8> = name.bytes().filter(|&byte| byte != 0).take(15).collect();

@@ -136,7 +136,7 @@ fn a_domain_added_at_run_time_signs_too() {
     let Some(tool) = tools::need("curl") else { return };
     let origin = Origin::with("/a", Page::of(BODY));
     let node = Node::start(NodeConfig::default().site("first.test", &origin.url(), &[]));
-    let sign = format!("sign={{\"type\":\"C\",\"keys\":[\"{KEY}\"],\"ttl\":\"1h\"}}");
+    let sign = format!("sign={{\"type\":\"C\",\"keys\":[\"{KEY}\"]}}");
     let access = "access={\"deny_agents\":[\"*wget*\"]}";
     node.edge(&[
         "domain",
@@ -146,6 +146,8 @@ fn a_domain_added_at_run_time_signs_too() {
         &origin.url(),
         "--set",
         &sign,
+        "--set",
+        "sign.ttl=1h",
         "--set",
         access,
     ]);
