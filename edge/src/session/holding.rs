@@ -59,12 +59,13 @@ impl Session {
             target: head.target.into(),
             keyed: Vec::new(),
             fields: Box::default(),
+            conditions: Box::default(),
             control: RequestControl::default(),
             want: Want::Ask(Box::new(question)),
         };
         self.step = Step::Asking(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
-        Some(Some(Action::Demand(demand)))
+        Some(Some(Action::Demand(Box::new(demand))))
     }
 
     fn question(&self, site: &Site, auth: &Auth, host: &str, head: &RequestHead<'_>) -> Question {
