@@ -100,6 +100,8 @@ pub const THREADS_MAX: usize = 256;
 pub const HOST_MAX_BYTES: usize = 67;
 /// Addresses one origin may have.
 pub const ORIGIN_ADDRESSES_MAX: usize = 20;
+/// Redirects in a row that a config may have followed.
+pub const ORIGIN_HOPS_MAX: u32 = 5;
 /// Longest lifetime a config may give, ms.
 pub const TTL_MAX_MS: u64 = 99_999_999_000;
 /// Keys a site's links may be signed with at once.
@@ -173,6 +175,14 @@ pub const RUN_SLICES_MAX: u64 = 64;
 pub const RELAYS_PER_THREAD_MAX: usize = 4_096;
 /// Idle connections kept to one origin address by one fill thread.
 pub const ORIGIN_IDLE_CONNS_MAX: usize = 64;
+/// Origins, by address and TLS settings, that one fill thread keeps connections to.
+pub const ORIGIN_POOLS_MAX: usize = 4_096;
+/// Names of origins whose addresses are remembered.
+pub const NAMES_MAX: usize = 65_536;
+/// Least and longest time for which the addresses of a name are believed, ms.
+pub const NAME_TTL_MIN_MS: u64 = 1_000;
+/// See [`NAME_TTL_MIN_MS`].
+pub const NAME_TTL_MAX_MS: u64 = 86_400_000;
 /// Time an idle connection to an origin is kept, ms.
 pub const ORIGIN_IDLE_MS: u64 = 60_000;
 /// Purges that are remembered; with more, the older half becomes one purge of all that was stored then.

@@ -32,6 +32,17 @@ pub struct NginxCounts {
 impl Nginx {
     /// Starts it; `None` (with a SKIP line) when this host has none.
     pub fn start() -> Option<Nginx> {
+        Nginx::start_with(None)
+    }
+
+    /// Starts it with TLS and HTTP/2: the certificate, its key, and further lines of its server.
+    pub fn start_tls(cert: &Path, key: &Path, more: &str) -> Option<Nginx> {
+        let (cert, key) = (cert.display(), key.display());
+        let lines = format!("ssl_certificate {cert}; ssl_certificate_key {key};\n{more}");
+        Nginx::start_with(Some(&lines))
+    }
+
+    fn start_with(tls: Option<&str>) -> Option<Nginx> {
         let nginx = need("nginx")?;
         let dir = tempfile::Builder::new().prefix("edge-nginx-").tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("www")).expect("a directory");
@@ -40,7 +51,8 @@ impl Nginx {
         for _ in 0..TRIES {
             let addr = free_port();
             let config = dir.path().join("nginx.conf");
-            std::fs::write(&config, configuration(dir.path(), addr)).expect("write nginx.conf");
+            std::fs::write(&config, configuration(dir.path(), addr, tls))
+                .expect("write nginx.conf");
             let mut command = Command::new(nginx.path());
             command.arg("-c").arg(&config).arg("-p").arg(dir.path()).arg("-e").arg("error.log");
             let mut process = Process::spawn("nginx", &mut command);
@@ -119,7 +131,8 @@ fn answers(process: &mut Process, addr: SocketAddr) -> bool {
     false
 }
 
-fn configuration(dir: &Path, addr: SocketAddr) -> String {
+fn configuration(dir: &Path, addr: SocketAddr, tls: Option<&str>) -> String {
+    let (ssl, more) = tls.map_or(("", ""), |more| (" ssl http2", more));
     let dir = dir.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
@@ -139,7 +152,8 @@ http {{
   keepalive_requests 1000000;
   default_type application/octet-stream;
   server {{
-    listen {addr};
+    listen {addr}{ssl};
+    {more}
     root {dir}/www;
     add_header Cache-Control max-age=3600;
   }}

@@ -43,7 +43,15 @@ impl RawOrigin {
     pub fn start(
         script: impl Fn(&mut Call) -> io::Result<()> + Send + Sync + 'static,
     ) -> RawOrigin {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        RawOrigin::on("127.0.0.1:0".parse().expect("an address"), script)
+    }
+
+    /// The same at an address of the caller's choice; panics when it is taken.
+    pub fn on(
+        addr: SocketAddr,
+        script: impl Fn(&mut Call) -> io::Result<()> + Send + Sync + 'static,
+    ) -> RawOrigin {
+        let listener = TcpListener::bind(addr).expect("a loopback port");
         let addr = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
         let (accepting, script) = (shared.clone(), Arc::new(script));
@@ -78,6 +86,11 @@ impl RawOrigin {
             }
             Ok(())
         })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// What a site's `origin` names.

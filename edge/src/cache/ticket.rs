@@ -43,6 +43,12 @@ pub enum FillError {
     Forbidden,
     /// No origin could be connected to.
     Connect,
+    /// The origin's certificate is not believed, or it does not speak TLS.
+    Tls,
+    /// The origin is this node (RFC 8586).
+    Loop,
+    /// The origin does not take this node's credentials.
+    Denied,
     /// The origin did not answer in time.
     Timeout,
     /// The origin's answer broke off or was not HTTP.
@@ -69,6 +75,9 @@ impl FillError {
             FillError::NotFound => "not_found",
             FillError::Forbidden => "forbidden",
             FillError::Connect => "origin_connect",
+            FillError::Tls => "origin_tls",
+            FillError::Loop => "origin_loop",
+            FillError::Denied => "origin_denied",
             FillError::Timeout => "origin_timeout",
             FillError::Broken => "origin_broken",
             FillError::Changed => "origin_changed",
@@ -86,6 +95,8 @@ impl FillError {
             FillError::NotFound => 404,
             FillError::Forbidden => 403,
             FillError::Connect | FillError::Broken | FillError::Changed => 502,
+            FillError::Tls | FillError::Denied => 502,
+            FillError::Loop => 508,
             FillError::Timeout | FillError::Unvalidated | FillError::NotCached => 504,
             FillError::Unsatisfiable => 416,
             FillError::Overloaded => 503,

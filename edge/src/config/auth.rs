@@ -2,9 +2,9 @@
 
 use super::error::Place;
 use super::keys;
+use super::origin_address;
 use super::raw::{Entry, Section};
-use super::resolved::OriginAddress;
-use super::sites;
+use super::resolved_origin::OriginAddress;
 use crate::limits;
 
 const TIMEOUT_DEFAULT_MS: u64 = 1_000;
@@ -78,7 +78,7 @@ fn address(entry: Entry<'_>) -> Option<(OriginAddress, String)> {
     let found = text.strip_prefix("http://").and_then(|rest| {
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let fits = path.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b));
-        Some((sites::address(authority)?, path.to_owned())).filter(|_| fits)
+        Some((origin_address::plain(authority)?, path.to_owned())).filter(|_| fits)
     });
     if found.is_none() {
         let cure = "write it as \"http://10.0.0.9:8000/check\"";
@@ -176,7 +176,7 @@ mod tests {
              success = [200, 204]\non_failure = \"pass\"\ncache = \"10s\"\ncache_by = [\"client\"]",
         )
         .unwrap();
-        assert_eq!((auth.address.port, auth.path.as_str()), (8000, ""));
+        assert_eq!((auth.address.http_port, auth.path.as_str()), (8000, ""));
         assert!(auth.failure_passes && auth.cache_by_client && !auth.cache_by_path);
     }
 

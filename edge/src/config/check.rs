@@ -22,6 +22,19 @@ pub(super) fn socket_addr(entry: Entry<'_>) -> Option<SocketAddr> {
     None
 }
 
+/// Name servers; port 53 where none is said.
+pub(super) fn name_servers(entry: Entry<'_>) -> Vec<SocketAddr> {
+    let server = |(entry, text): (Entry<'_>, &str)| {
+        let bare = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let server = text.parse().ok().or(bare.ok().map(|ip| SocketAddr::new(ip, 53)));
+        if server.is_none() {
+            entry.refuse(format!("{text:?} is not a name server; write it as \"127.0.0.1:53\""));
+        }
+        server
+    };
+    entry.texts().into_iter().filter_map(server).collect()
+}
+
 /// The name of a congestion control.
 pub(super) fn congestion(entry: Entry<'_>) -> Option<String> {
     let name = entry.text()?;

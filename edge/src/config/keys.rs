@@ -40,6 +40,7 @@ pub(super) static SERVER: Table = Table {
         "send_timeout",
         "drain_timeout",
         "trusted_proxies",
+        "resolver",
     ],
 };
 pub(super) static LISTEN: Table = Table {
@@ -144,7 +145,38 @@ pub(super) static SITE: Table = Table {
         "max_fills",
         "connections_per_object",
         "queue_timeout",
+        "health",
+        "retry_on",
+        "range_fetch",
+        "follow_redirects",
+        "redirect_hosts",
+        "origin_tls",
+        "origin_http2",
     ],
+};
+pub(super) static ORIGIN: Table = Table {
+    title: "site.origin",
+    name: "site.origin",
+    keys: &[
+        "url",
+        "priority",
+        "weight",
+        "host",
+        "sni",
+        "max_connections",
+        "http_port",
+        "https_port",
+    ],
+};
+pub(super) static HEALTH: Table = Table {
+    title: "[site.health]",
+    name: "site.health",
+    keys: &["path", "host", "interval", "timeout", "status", "rise", "fall", "failback"],
+};
+pub(super) static ORIGIN_TLS: Table = Table {
+    title: "[site.origin_tls]",
+    name: "site.origin_tls",
+    keys: &["ca", "pin", "sni", "verify", "client_cert", "client_key"],
 };
 
 pub(super) static KEY: Table = Table {
@@ -264,6 +296,9 @@ pub(super) static ALL: &[&Table] = &[
     &super::content::CORS,
     &super::content::REDIRECT,
     &super::content::REWRITE,
+    &ORIGIN,
+    &HEALTH,
+    &ORIGIN_TLS,
 ];
 
 /// The word that is written most like `word`; the first of equals.

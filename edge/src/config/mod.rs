@@ -25,12 +25,15 @@ mod https;
 mod key;
 mod keys;
 mod limits;
+mod origin;
+mod origin_address;
 mod proxy;
 mod raw;
 mod redirects;
 mod resolve;
 mod resolved;
 mod resolved_guard;
+mod resolved_origin;
 mod rules;
 mod secret;
 mod shape;
@@ -51,19 +54,27 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use headers::{Cors, HeaderRules};
 pub use https::{Https, ToHttps};
 pub use key::{KeyRules, QueryRule};
+pub use origin_address::is_own;
 pub use redirects::{Redirect, RedirectFrom};
 pub use resolved::{
-    Admin, Cache, Certificate, Config, Finish, Listen, Log, LogFormat, Origin, OriginAddress, Pass,
-    Preset, Protection, Server, Site, Stated, Steer, Tls, TlsProfile, Volume,
+    Admin, Cache, Certificate, Config, Finish, Listen, Log, LogFormat, Pass, Preset, Server, Site,
+    Stated, Steer, Tls, TlsProfile, Volume,
 };
 pub use resolved_guard::{
     Guard, GuardLimit, GuardMode, GuardPolicy, GuardRules, Limit, LimitOn, LimitThen,
+};
+pub use resolved_origin::{
+    Health, Origin, OriginAddress, OriginPolicy, OriginScheme, OriginTls, Protection, RangeFetch,
+    Redirects, RetryOn,
 };
 pub use rules::{Rule, RuleMatch, StatusTtl};
 pub use secret::Secret;
 pub use shape::{RATE_MIN_BYTES, Rate, Shape};
 pub use sign::{Scheme, Sign};
 pub use units::{duration_text, size_bytes as rate_of_text, size_text};
+
+/// The host's own names.
+const HOSTS_FILE: &str = "/etc/hosts";
 
 impl Config {
     /// Reads and checks the file at `path`. Relative paths in it are taken from its directory.
@@ -76,6 +87,17 @@ impl Config {
         })?;
         let mut config = Config::parse(&text, &path.to_string_lossy())?;
         config.read_secrets()?;
+        let config = config.with_domains_file()?;
+        let names = std::fs::read_to_string(HOSTS_FILE).unwrap_or_default();
+        match origin_address::loops_by_name(&config, &names) {
+            loops if loops.is_empty() => Ok(config),
+            loops => Err(ConfigErrors::new(loops)),
+        }
+    }
+
+    /// With the sites of the domains file, if it is there.
+    fn with_domains_file(self) -> Result<Config, ConfigErrors> {
+        let config = self;
         let Some(file) = &config.domains.file else { return Ok(config) };
         match std::fs::read_to_string(file) {
             Ok(text) => config.with_domains(&text, &file.to_string_lossy()),
@@ -135,5 +157,7 @@ fn parsed<T>(
     if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors::new(errors)) }
 }
 
+#[cfg(test)]
+mod origin_tests;
 #[cfg(test)]
 mod tests;

@@ -157,6 +157,24 @@ impl<'d> Entry<'d> {
         text.or_else(|| self.refuse_kind("a string"))
     }
 
+    /// The string, if it is one.
+    pub(super) fn as_text(&self) -> Option<&'d str> {
+        self.value.get_ref().as_str()
+    }
+
+    /// The flag, if it is one.
+    pub(super) fn as_flag(&self) -> Option<bool> {
+        self.value.get_ref().as_bool()
+    }
+
+    /// The values of an array; anything else is an array of one.
+    pub(super) fn each(&self) -> Vec<Entry<'d>> {
+        match self.value.get_ref().as_array() {
+            Some(array) => array.iter().map(|value| Entry { value, ..*self }).collect(),
+            None => vec![*self],
+        }
+    }
+
     /// Whether it is exactly this string.
     pub(super) fn is_word(&self, word: &str) -> bool {
         self.value.get_ref().as_str() == Some(word)
@@ -288,7 +306,8 @@ impl<'d> Entry<'d> {
         entries.iter().filter_map(|entry| entry.section(table)).collect()
     }
 
-    fn section(&self, table: &'static Table) -> Option<Section<'d>> {
+    /// The value, if it is a table.
+    pub(super) fn section(&self, table: &'static Table) -> Option<Section<'d>> {
         let Some(values) = self.value.get_ref().as_table() else {
             return self.refuse_kind("a table");
         };

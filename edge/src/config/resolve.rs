@@ -78,6 +78,7 @@ fn server(section: &Section<'_>) -> Server {
             .and_then(|entry| entry.duration_ms(0..=DAY_MS))
             .unwrap_or(DRAIN_TIMEOUT_MS),
         trusted_proxies: section.entry("trusted_proxies").map(access::prefixes).unwrap_or_default(),
+        resolver: section.entry("resolver").map(check::name_servers).unwrap_or_default(),
     }
 }
 

@@ -12,6 +12,7 @@ use super::error::Place;
 use super::https::Https;
 use super::key::KeyRules;
 use super::resolved_guard::Guard;
+use super::resolved_origin::Origin;
 use super::rules::{Rule, StatusTtl};
 use super::shape::Shape;
 use super::sign::Sign;
@@ -64,6 +65,8 @@ pub struct Server {
     pub drain_timeout_ms: u64,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Prefix>,
+    /// Name servers for origins; none: the host's.
+    pub resolver: Vec<SocketAddr>,
 }
 
 /// `[[listen]]`
@@ -338,74 +341,6 @@ impl fmt::Display for Finish {
             Finish::Always => f.write_str("always"),
             Finish::After(share) => write!(f, "{:.0}%", share * 100.0),
             Finish::Never => f.write_str("never"),
-        }
-    }
-}
-
-/// Where a site's objects come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// `file:///dir`
-    File {
-        /// The directory; nothing outside it is ever served.
-        root: PathBuf,
-    },
-    /// `http://…`, one or more
-    Http {
-        /// Tried in order.
-        addresses: Vec<OriginAddress>,
-        /// `Host` sent to the origin; `None`: the client's.
-        host: Option<String>,
-        /// Time to connect, ms.
-        connect_timeout_ms: u64,
-        /// Time without a byte, ms.
-        read_timeout_ms: u64,
-        /// Further tries after a failure.
-        retries: u32,
-        /// What it is spared.
-        protection: Protection,
-    },
-}
-
-/// What an origin is spared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protection {
-    /// Requests to it at once.
-    pub max_connections: usize,
-    /// Objects brought in from it at once.
-    pub max_fills: usize,
-    /// Connections that one object comes on at most.
-    pub connections_per_object: usize,
-    /// Time a client's request may wait for its turn, ms; beyond it 503.
-    pub queue_timeout_ms: u64,
-}
-
-impl Default for Protection {
-    fn default() -> Protection {
-        Protection {
-            max_connections: 1_024,
-            max_fills: 1_024,
-            connections_per_object: 4,
-            queue_timeout_ms: 10_000,
-        }
-    }
-}
-
-/// One origin address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OriginAddress {
-    /// Name or address as configured, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-impl fmt::Display for OriginAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OriginAddress { host, port } = self;
-        match host.contains(':') {
-            true => write!(f, "http://[{host}]:{port}"),
-            false => write!(f, "http://{host}:{port}"),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `[[site]]`: hosts, presets, origins.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::access::access;
@@ -10,11 +9,11 @@ use super::content::{Content, content};
 use super::error::Place;
 use super::https::{Https, https};
 use super::key::{KeyRules, key};
+use super::origin::origin;
 use super::raw::{Entry, Section};
 use super::resolve::{OFF, timeout_ms};
-use super::resolved::{
-    Config, Finish, Listen, Origin, OriginAddress, Pass, Preset, Protection, Site, Stated,
-};
+use super::resolved::{Config, Finish, Listen, Pass, Preset, Site, Stated};
+use super::resolved_origin::Origin;
 use super::rules::{StatusTtl, rules, status_ttl};
 use super::shape::shape;
 use super::sign::sign;
@@ -22,9 +21,6 @@ use super::{check, keys};
 use crate::limits;
 
 const INDEX_DEFAULT: &str = "index.html";
-const CONNECT_TIMEOUT_MS: u64 = 10_000;
-const READ_TIMEOUT_MS: u64 = 30_000;
-const RETRIES_DEFAULT: u32 = 2;
 
 /// Every site; no host is taken twice.
 pub(super) fn sites(root: &Section<'_>, directory: &Path, listen: &[Listen]) -> Vec<Site> {
@@ -151,7 +147,7 @@ fn site(
     let index = index(section);
     let origin = origin(section, node.directory, &hosts, node.listen);
     let status_ttl = section.entry("status_ttl").map(status_ttl).unwrap_or_default();
-    let key = key(section, matches!(origin, Some(Origin::Http { host: None, .. })));
+    let key = key(section, origin.as_ref().is_some_and(asks_by_host));
     let rules = rules(section);
     Some(Site {
         name: hosts.first()?.clone(),
@@ -176,6 +172,12 @@ fn site(
         auth: auth(section),
         shape: shape(section),
     })
+}
+
+/// Whether what the origin answers may hang on the host that the client asks for.
+fn asks_by_host(origin: &Origin) -> bool {
+    let Origin::Http { host: None, addresses, .. } = origin else { return false };
+    addresses.iter().any(|address| address.host_field.is_none())
 }
 
 fn hosts(section: &Section<'_>, taken: &mut HashMap<String, Place>) -> Vec<String> {
@@ -243,139 +245,4 @@ fn index(section: &Section<'_>) -> Option<String> {
         entry.refuse(format!("{text:?} is not a file name; write \"index.html\" or \"off\""));
     }
     (text != OFF).then(|| text.to_owned())
-}
-
-fn origin(
-    section: &Section<'_>,
-    directory: &Path,
-    hosts: &[String],
-    listen: &[Listen],
-) -> Option<Origin> {
-    let host = section.entry("host").and_then(origin_host);
-    let connect_timeout_ms = timeout_ms(section, "connect_timeout", CONNECT_TIMEOUT_MS);
-    let read_timeout_ms = timeout_ms(section, "read_timeout", READ_TIMEOUT_MS);
-    let retries = section.entry("retries").and_then(|entry| entry.integer(0..=10));
-    let cure = "write origin = \"http://10.0.0.2:80\" or \"file:///srv/mirror\"";
-    let entry = section.required("origin", cure)?;
-    let texts = entry.texts();
-    if entry.is_empty_array() {
-        entry.refuse(format!("names no origin; {cure}"));
-    }
-    if texts.len() > limits::ORIGIN_ADDRESSES_MAX {
-        entry.refuse(format!("names more than {} origins", limits::ORIGIN_ADDRESSES_MAX));
-    }
-    if let Some((_, text)) = texts.iter().find(|(_, text)| text.starts_with("file://")) {
-        if texts.len() > 1 {
-            entry.refuse("a file:// origin stands alone; remove the others");
-        }
-        return file_origin(entry, text, directory);
-    }
-    let address = |(entry, text): &(Entry<'_>, &str)| {
-        let address = http_address(*entry, text)?;
-        refuse_loop(*entry, &address, hosts, listen);
-        Some(address)
-    };
-    let addresses: Vec<OriginAddress> = texts.iter().filter_map(address).collect();
-    (!addresses.is_empty()).then_some(Origin::Http {
-        addresses,
-        host,
-        connect_timeout_ms,
-        read_timeout_ms,
-        retries: retries.map_or(RETRIES_DEFAULT, |retries| retries as u32),
-        protection: protection(section),
-    })
-}
-
-fn protection(section: &Section<'_>) -> Protection {
-    let defaults = Protection::default();
-    let count = |key, max: usize, default: usize| {
-        let entry = section.entry(key);
-        let count = entry.and_then(|entry| entry.integer(1..=max as u64));
-        count.map_or(default, |count| count as usize)
-    };
-    let (most, streams) = (limits::ORIGIN_CONNECTIONS_MAX, limits::STREAMS_PER_OBJECT_MAX);
-    Protection {
-        max_connections: count("max_connections", most, defaults.max_connections),
-        max_fills: count("max_fills", most, defaults.max_fills),
-        connections_per_object: count(
-            "connections_per_object",
-            streams,
-            defaults.connections_per_object,
-        ),
-        queue_timeout_ms: timeout_ms(section, "queue_timeout", defaults.queue_timeout_ms),
-    }
-}
-
-/// The `Host` an origin is asked for: a name or an address, perhaps with a port.
-fn origin_host(entry: Entry<'_>) -> Option<String> {
-    let text = entry.text()?;
-    let valid = http::uri::Authority::try_from(text).is_ok() && !text.contains('@');
-    if !valid {
-        entry.refuse(format!("{text:?} is not a host; write it as \"origin.example.com\""));
-    }
-    valid.then(|| text.to_owned())
-}
-
-fn file_origin(entry: Entry<'_>, text: &str, directory: &Path) -> Option<Origin> {
-    let root = text.strip_prefix("file://").filter(|root| !root.is_empty() && !root.contains('\0'));
-    if root.is_none() {
-        entry.refuse("names no directory; write \"file:///srv/mirror\"");
-    }
-    Some(Origin::File { root: directory.join(root?) })
-}
-
-fn http_address(entry: Entry<'_>, text: &str) -> Option<OriginAddress> {
-    let problem = match text.split_once("://") {
-        Some(("http", rest)) => match address(rest.strip_suffix('/').unwrap_or(rest)) {
-            Some(address) => return Some(address),
-            None => "is not an origin; write it as \"http://10.0.0.2:80\", without a path",
-        },
-        Some(("https", _)) => "speaks https, which is not supported yet; write \"http://...\"",
-        Some(_) => "has an unknown scheme; write \"http://...\" or \"file:///...\"",
-        None => "has no scheme; write \"http://...\" or \"file:///...\"",
-    };
-    entry.refuse(format!("{text:?} {problem}"));
-    None
-}
-
-/// `name`, `name:port`, `[v6]:port`.
-pub(super) fn address(text: &str) -> Option<OriginAddress> {
-    let authority = http::uri::Authority::try_from(text).ok()?;
-    let rest = text.strip_prefix(authority.host())?;
-    let port = match rest.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-        None if rest.is_empty() => 80,
-        None => return None,
-    };
-    let host = authority.host();
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let valid = match bare {
-        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        }
-    };
-    valid.then(|| OriginAddress { host: bare.unwrap_or(host).to_owned(), port })
-}
-
-/// A node that is its own origin asks itself for ever.
-fn refuse_loop(entry: Entry<'_>, origin: &OriginAddress, hosts: &[String], listen: &[Listen]) {
-    let ip = match origin.host.as_str() {
-        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
-        host => host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
-    };
-    let own = |listen: &&Listen| {
-        let own = listen.addr.ip();
-        let meant = ip.is_some_and(|ip| {
-            ip == own || ip.is_unspecified() || (own.is_unspecified() && ip.is_loopback())
-        });
-        meant && listen.addr.port() == origin.port
-    };
-    if let Some(listen) = listen.iter().find(own) {
-        let addr = listen.addr;
-        entry.refuse(format!("is this node's own address {addr}, a loop; name the real origin"));
-    } else if hosts.iter().any(|host| host.eq_ignore_ascii_case(&origin.host)) {
-        entry.refuse(format!("{:?} is the site itself, a loop; name the real origin", origin.host));
-    }
 }

@@ -232,11 +232,13 @@ fn sites() {
 #[test]
 fn origins() {
     for (origin, message) in [
-        (r#""ftp://a""#, r#""ftp://a" has an unknown scheme; write "http://..." or "file:///...""#),
-        (r#""10.0.0.2""#, r#""10.0.0.2" has no scheme; write "http://..." or "file:///...""#),
         (
-            r#""https://a""#,
-            r#""https://a" speaks https, which is not supported yet; write "http://...""#,
+            r#""ftp://a""#,
+            r#""ftp://a" has an unknown scheme; write "http://...", "https://..." or "file:///...""#,
+        ),
+        (
+            r#""10.0.0.2""#,
+            r#""10.0.0.2" has no scheme; write "http://...", "https://..." or "file:///...""#,
         ),
         (
             r#""http://a/b""#,
@@ -321,8 +323,9 @@ fn the_design_parses() {
     assert_eq!(config.sites[0].name, "dl.example.com");
     assert_eq!(config.sites[0].finish, Finish::After(0.5));
     let Origin::Http { addresses, .. } = &config.sites[0].origin else { panic!("http was meant") };
-    let address = |host: &str, port| OriginAddress { host: host.to_owned(), port };
-    assert_eq!(*addresses, [address("10.0.0.2", 80), address("2001:db8::1", 81)]);
+    let address =
+        |host: &str, port, priority| OriginAddress { priority, ..OriginAddress::http(host, port) };
+    assert_eq!(*addresses, [address("10.0.0.2", 80, 1), address("2001:db8::1", 81, 2)]);
     assert_eq!(config.sites[1].origin, Origin::File { root: "/etc/edge/mirror".into() });
 }
 

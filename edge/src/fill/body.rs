@@ -25,19 +25,19 @@ pub struct Incoming {
     idle: Duration,
     site: Arc<Site>,
     trailers: Vec<u8>,
-    /// Its place among the origin's connections.
-    slot: Option<Slot>,
+    /// Its places among the connections of the site, and of the address.
+    slots: Vec<Slot>,
 }
 
 impl Incoming {
     /// `frames`, each of which must come within `idle`.
     pub fn new(frames: hyper::body::Incoming, idle: Duration, site: Arc<Site>) -> Incoming {
-        Incoming { frames, idle, site, trailers: Vec::new(), slot: None }
+        Incoming { frames, idle, site, trailers: Vec::new(), slots: Vec::new() }
     }
 
     /// Keeps `slot` for as long as it comes.
     pub fn hold(&mut self, slot: Slot) {
-        self.slot = Some(slot);
+        self.slots.push(slot);
     }
 
     /// The next bytes, never empty; `None` at the end. A body shorter than its head said is

@@ -12,7 +12,7 @@ use super::flight::Flights;
 use super::http::Origins;
 use super::private::Private;
 use super::streams::Streams;
-use super::{Plane, background, runtime};
+use super::{Plane, background, probe, runtime};
 use crate::cache::{Body, Cache, FillError, Key, Relay};
 use crate::http::cache_control::RequestControl;
 use crate::http::lines;
@@ -66,6 +66,7 @@ pub async fn serve(plane: Arc<Plane>, index: usize, mailbox: Arc<Mailbox<Demand>
         runtime::spawn(background::scrub(plane.cache.clone()));
         runtime::spawn(background::checkpoints(plane.clone()));
         runtime::spawn(background::reclaims(plane.cache.clone()));
+        runtime::spawn(probe::probes(plane.clone()));
     }
     let drain = plane.drain.subscribe();
     let filler = Rc::new(Filler::new(plane));
@@ -92,8 +93,8 @@ pub async fn serve(plane: Arc<Plane>, index: usize, mailbox: Arc<Mailbox<Demand>
 impl Filler {
     fn new(plane: Arc<Plane>) -> Filler {
         Filler {
+            origins: Origins::new(plane.groups.clone()),
             plane,
-            origins: Origins::default(),
             asker: Asker::default(),
             flights: Flights::default(),
             private: Private::default(),

@@ -71,6 +71,11 @@ impl Gate {
         })
     }
 
+    /// Whether one of `max` places is free.
+    pub fn has_room(&self, max: usize) -> bool {
+        self.lock().taken < max
+    }
+
     /// Takes one of `max` places, waiting for it until `deadline`; `None` when that passes. `urgency` is
     /// asked now and then: what nobody waited for may be waited for now.
     pub async fn enter(

@@ -11,19 +11,24 @@ mod ask;
 mod background;
 mod body;
 mod bytes;
+mod connect;
 mod file;
 mod filler;
 mod flight;
 mod gate;
+mod groups;
 mod http;
 mod invalidate;
+mod names;
 mod object;
 mod open;
 mod outbound;
 mod pass;
 mod private;
+mod probe;
 mod relay;
 mod runtime;
+mod secure;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -42,12 +47,15 @@ use crate::cache::Cache;
 use crate::mailbox::Mailbox;
 use crate::metrics::Counter;
 use crate::session::Demand;
+pub use groups::{Groups, Served};
+pub use secure::OriginError;
 
 /// What the threads of the fill plane share.
 pub struct Plane {
     cache: Arc<Cache>,
     metrics: FillMetrics,
     gates: gate::Gates,
+    groups: Arc<Groups>,
     checkpoint_ms: AtomicU64,
     drain: watch::Sender<Option<Duration>>,
     running: AtomicUsize,
@@ -93,10 +101,16 @@ impl Plane {
             cache,
             metrics: FillMetrics::default(),
             gates: gate::Gates::default(),
+            groups: Arc::default(),
             checkpoint_ms: AtomicU64::new(checkpoint_ms),
             drain: watch::Sender::new(None),
             running: AtomicUsize::new(0),
         })
+    }
+
+    /// What is known of origins.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// Changes the time between two writings of the index; the next one comes at its old time.

@@ -18,7 +18,7 @@ use crate::cache::{Body, Cache, FillError, Object, Opened, Slices, StoreError, T
 use crate::clock::Now;
 use crate::config;
 use crate::http::lines;
-use crate::limits::MEMORY_BODY_MAX_BYTES;
+use crate::limits::{MEMORY_BODY_MAX_BYTES, RUN_SLICES_MAX};
 use crate::metrics::Outcome;
 use crate::origin::request::aligned;
 use crate::origin::verdict::Part;
@@ -134,6 +134,9 @@ impl Filler {
             let (block_bytes, slice_bytes) =
                 (self.cache().block_bytes(), self.cache().slice_bytes());
             ask.range = aligned(range, block_bytes, slice_bytes);
+            if ask.range.is_none() && !head_only && asks_for_parts(demand) {
+                ask.range = Some((0, Some(RUN_SLICES_MAX * slice_bytes)));
+            }
         } else if stale.is_none() {
             ask.own = demand.conditions.clone();
         }
@@ -162,7 +165,10 @@ impl Filler {
                 Opening::Shared(stale.into(), Outcome::Stale, None)
             }
             // §5.2.2.2: not 502, what is stored must not hide that it could not be validated.
-            (Err(Failure::Connect | Failure::Broken), Some(stale)) if stale.meta.reuse.no_stale => {
+            (Err(failure), Some(stale))
+                if stale.meta.reuse.no_stale
+                    && (failure.is_unreachable() || failure == Failure::Broken) =>
+            {
                 Opening::Failed(FillError::Unvalidated)
             }
             (Err(failure), _) => Opening::Failed(failure.into_error()),
@@ -221,6 +227,9 @@ impl Filler {
                     }
                 }
                 (Verdict::AskPlain, _) => {}
+                // Nobody but this node wanted a part, and there is nothing in it.
+                (Verdict::Unsatisfiable, _)
+                    if matches!(demand.want, Want::Open { range: None, .. }) => {}
                 (Verdict::Unsatisfiable, _) => {
                     return Ok(Opening::Failed(FillError::Unsatisfiable));
                 }
@@ -454,14 +463,23 @@ pub fn log_store(object: &Object, error: &StoreError) -> FillError {
     FillError::Disk
 }
 
+/// Whether the site has its origin asked for parts alone.
+fn asks_for_parts(demand: &Demand) -> bool {
+    match &demand.site.config.origin {
+        config::Origin::Http { policy, .. } => policy.range_fetch == config::RangeFetch::Force,
+        config::Origin::File { .. } => false,
+    }
+}
+
 /// The plain question for what `demand` is about.
 pub fn question(demand: &Demand, cache: &Cache) -> Ask {
     Ask {
         host: origin_host(demand),
         target: demand.target.clone(),
         fields: demand.fields.clone(),
-        keyed: demand.keyed.clone(),
+        keyed: demand.keyed.to_vec(),
         loop_id: cache.loop_id().into(),
+        is_secure: demand.is_secure,
         ..Ask::default()
     }
 }

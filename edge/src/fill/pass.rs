@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::body::Incoming;
 use super::filler::Filler;
-use super::http::Door;
+use super::gate::Slot;
+use super::http::{Door, Fault, note};
 use super::open::origin_host;
 use super::outbound::Outbound;
 use super::{invalidate, relay, tunnel};
@@ -32,8 +33,8 @@ impl Filler {
             answered = self.answer(&demand, pass) => answered,
             () = pass.body.left() => return,
         };
-        let response = match answered {
-            Ok(response) => response,
+        let (response, slot) = match answered {
+            Ok(answered) => answered,
             Err(failure) => return demand.ticket.fail(failure.into_error()),
         };
         let status = response.status().as_u16();
@@ -52,6 +53,7 @@ impl Filler {
             _ => self.give_back(&demand, pass, response).await,
         }
         pass.body.close();
+        drop(slot);
     }
 
     /// Passes an answer's body back.
@@ -79,36 +81,43 @@ impl Filler {
         &self,
         demand: &Demand,
         pass: &Pass,
-    ) -> Result<Response<hyper::body::Incoming>, Failure> {
-        let config::Origin::Http { addresses, retries, .. } = &demand.site.config.origin else {
+    ) -> Result<(Response<hyper::body::Incoming>, Option<Slot>), Failure> {
+        let Some(served) = self.origins.groups.of(&demand.site) else {
             return Err(Failure::Connect);
         };
-        let host = origin_host(demand);
-        let order = self.origins.order(addresses);
-        let mut failure = Failure::Connect;
-        for (tried, position) in (1..).zip(order.iter().cycle()) {
-            let address = &addresses[*position];
-            let request =
-                pass.request.request(&host, &demand.target, address, self.cache().loop_id());
+        let (host, loop_id) = (origin_host(demand), self.cache().loop_id());
+        // Protocols are switched by HTTP/1.1 alone.
+        let (is_secure, http2) = (demand.is_secure, pass.tunnel.is_none());
+        let (order, on) = (served.order(), &served.policy.retry_on);
+        for (tried, position) in (1..).zip(order.iter().cycle().copied()) {
+            let slot = served.enter(position).await.map_err(|()| Failure::Crowded)?;
+            let door = Door::new(&served, position, (is_secure, http2));
+            let request = pass.request.request(&host, &demand.target, &door.to, loop_id);
             let request = request.map_err(|_| Failure::Broken)?;
-            let door = self.origins.door(&demand.site, address);
-            match self.once(demand, pass, request, &door).await {
-                Ok(response) => {
-                    self.origins.succeeded(address);
-                    return Ok(response);
-                }
-                Err(failed) => failure = failed,
-            }
+            let answer = {
+                let _active = served.group.counts(position).begin();
+                self.once(demand, pass, request, &door).await
+            };
+            let status = answer.as_ref().map(|response| response.status().as_u16());
+            note(&served, position, status);
+            let failure = match &answer {
+                Ok(response) => match Failure::of_status(response.status().as_u16()) {
+                    Some(failure) => failure,
+                    None => return answer.map(|response| (response, slot)).map_err(into_failure),
+                },
+                Err(fault) => fault.failure,
+            };
             demand.site.metrics.fill.origin_errors.add(1);
-            self.origins.failed(address, failure);
-            let unsent = failure == Failure::Connect
-                || pass.request.is_idempotent() && pass.body.is_untouched();
-            if !unsent || !failure.may_retry(tried, *retries, (tried as usize) < order.len()) {
-                break;
+            let never_came =
+                matches!(failure, Failure::Name | Failure::Connect | Failure::Tls | Failure::Loop);
+            let unsent = never_came || pass.request.is_idempotent() && pass.body.is_untouched();
+            let elsewhere = (tried as usize) < order.len();
+            if !unsent || !failure.may_retry(on, tried, served.retries, elsewhere) {
+                return answer.map(|response| (response, slot)).map_err(into_failure);
             }
             self.plane.metrics.retries.add(1);
         }
-        Err(failure)
+        Err(Failure::Connect)
     }
 
     /// One request to one address, up to the head of its answer. The origin is given its time anew
@@ -118,8 +127,8 @@ impl Filler {
         demand: &Demand,
         pass: &Pass,
         request: Request<()>,
-        door: &Door<'_>,
-    ) -> Result<Response<hyper::body::Incoming>, Failure> {
+        door: &Door,
+    ) -> Result<Response<hyper::body::Incoming>, Fault> {
         let mut request = request.map(|()| Outbound::new(&pass.body, pass.request.body));
         let (ticket, body) = (demand.ticket.clone(), pass.body.clone());
         let takes_interims = pass.request.takes_interims;
@@ -153,13 +162,17 @@ impl Filler {
                 () = tokio::time::sleep(patience) => {
                     let now = pass.body.progress();
                     if now.0 == seen.0 && !now.1 {
-                        return Err(Failure::Timeout);
+                        return Err(Failure::Timeout.into());
                     }
                     seen = now;
                 }
             }
         }
     }
+}
+
+fn into_failure(fault: Fault) -> Failure {
+    fault.failure
 }
 
 /// Answers the ticket with a relay that has the head of `response`.

@@ -2,19 +2,20 @@
 //! means, and what may be tried again.
 #![forbid(unsafe_code)]
 
-pub mod choice;
 pub mod content_range;
 pub mod facts;
+pub mod group;
 pub mod head;
 pub mod pace;
 pub mod passing;
+pub mod redirect;
 pub mod request;
 pub mod retry;
 pub mod verdict;
 pub mod version;
 
-pub use choice::Choice;
 pub use content_range::ContentRange;
+pub use group::Group;
 pub use head::Head;
 pub use passing::Passing;
 pub use request::Ask;

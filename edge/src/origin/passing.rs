@@ -9,8 +9,7 @@ use ::http::header::{
 use ::http::{Method, Request};
 
 use super::head::read_block;
-use super::request::{Unaskable, uri};
-use crate::config::OriginAddress;
+use super::request::{Destination, Unaskable};
 use crate::http::hop::{is_hearsay, is_hop_by_hop, is_named, max_forwards, takes_trailers};
 use crate::http::request::{BodyLength, RequestHead, Version};
 
@@ -70,6 +69,11 @@ impl Passing {
         self
     }
 
+    /// Whether the client spoke TLS.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == "https"
+    }
+
     /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).
     pub fn is_safe(&self) -> bool {
         matches!(&*self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
@@ -80,18 +84,17 @@ impl Passing {
         self.is_safe() || matches!(&*self.method, "PUT" | "DELETE")
     }
 
-    /// The request as it goes to `address`; an empty `host` is the address. `loop_id` is this node's
+    /// The request as it goes to `to`; an empty `host` is the address. `loop_id` is this node's
     /// name in `CDN-Loop` (RFC 8586 §2).
     pub fn request(
         &self,
         host: &str,
         target: &str,
-        address: &OriginAddress,
+        to: &Destination,
         loop_id: &str,
     ) -> Result<Request<()>, Unaskable> {
-        let uri = uri(target, address)?;
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let host = value(if host.is_empty() { authority } else { host }.as_bytes())?;
+        let uri = to.uri(target, host)?;
+        let host = value(to.host_field(host).as_bytes())?;
         let mut request = Request::new(());
         *request.method_mut() =
             Method::from_bytes(self.method.as_bytes()).map_err(|_| Unaskable)?;
@@ -170,13 +173,15 @@ fn fields(head: &RequestHead<'_>) -> Box<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::OriginAddress;
     use crate::http::request::{Parsed, parse};
 
     fn passing(text: &str, may_upgrade: bool) -> (Passing, Vec<String>) {
         let text = text.replace('\n', "\r\n");
         let Ok(Parsed::Head(head)) = parse(text.as_bytes()) else { panic!("{text}") };
         let passing = Passing::new(&head, ("192.0.2.7:5".parse().unwrap(), "http"), may_upgrade);
-        let address = OriginAddress { host: "10.0.0.2".into(), port: 8080 };
+        let address = OriginAddress::http("10.0.0.2", 8080);
+        let address = Destination::of(&address, false, false);
         let request = passing.request("h.example", head.target, &address, "me").unwrap();
         let lines = request.headers().iter();
         let lines = lines.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));

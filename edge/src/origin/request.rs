@@ -25,6 +25,8 @@ pub struct Ask {
     pub keyed: Vec<(Box<str>, Box<[u8]>)>,
     /// This node's name in `CDN-Loop` (RFC 8586 §2).
     pub loop_id: Box<str>,
+    /// Whether the client spoke TLS.
+    pub is_secure: bool,
     /// HEAD instead of GET.
     pub head_only: bool,
     /// The bytes wanted: start and exclusive end, open-ended when `None`.
@@ -67,6 +69,7 @@ impl Ask {
             fields: self.fields.clone(),
             keyed: self.keyed.clone(),
             loop_id: self.loop_id.clone(),
+            is_secure: self.is_secure,
             head_only: self.head_only,
             ..Ask::default()
         }
@@ -77,12 +80,10 @@ impl Ask {
         Ask { own: conditions.into(), ..self.plain() }
     }
 
-    /// The request as it goes to `address`.
-    pub fn request(&self, address: &OriginAddress) -> Result<Request<()>, Unaskable> {
-        let uri = uri(&self.target, address)?;
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let host = if self.host.is_empty() { authority } else { &self.host };
-        let host = HeaderValue::from_str(host).map_err(|_| Unaskable)?;
+    /// The request as it goes to `to`.
+    pub fn request(&self, to: &Destination) -> Result<Request<()>, Unaskable> {
+        let uri = to.uri(&self.target, &self.host)?;
+        let host = HeaderValue::from_str(&to.host_field(&self.host)).map_err(|_| Unaskable)?;
         let mut request = Request::new(());
         *request.method_mut() = if self.head_only { Method::HEAD } else { Method::GET };
         *request.uri_mut() = uri;
@@ -177,20 +178,61 @@ pub fn aligned(
     (start > 0 || end.is_some()).then_some((start, end))
 }
 
-/// The URI of `target` at `address`.
-pub(super) fn uri(target: &str, address: &OriginAddress) -> Result<Uri, Unaskable> {
-    let uri = Uri::builder().scheme("http").authority(authority(address).as_str());
-    uri.path_and_query(uri_text(target)).build().map_err(|_| Unaskable)
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Whether over TLS.
+    pub is_tls: bool,
+    /// Name or address, without brackets.
+    pub host: Box<str>,
+    /// Port.
+    pub port: u16,
+    /// `Host` it is asked for, before the site's and the client's.
+    pub host_field: Option<Box<str>>,
+    /// Whether HTTP/2 may be spoken, where the URI's authority is what else is `Host` (RFC 9113 §8.3.1).
+    pub http2: bool,
 }
 
-/// Host and port as a URI has them: brackets around IPv6, no default port.
-fn authority(address: &OriginAddress) -> String {
-    let OriginAddress { host, port } = address;
-    match (host.contains(':'), *port) {
-        (true, 80) => format!("[{host}]"),
-        (true, port) => format!("[{host}]:{port}"),
-        (false, 80) => host.clone(),
-        (false, port) => format!("{host}:{port}"),
+impl Destination {
+    /// A request to `address` for a client who spoke TLS or not.
+    pub fn of(address: &OriginAddress, is_secure: bool, http2: bool) -> Destination {
+        let is_tls = address.is_tls(is_secure);
+        Destination {
+            is_tls,
+            host: address.host.as_str().into(),
+            port: address.port(is_tls),
+            host_field: address.host_field.as_deref().map(Into::into),
+            http2: http2 && is_tls,
+        }
+    }
+
+    /// Host and port as a URI has them: brackets around IPv6, no default port.
+    pub fn authority(&self) -> String {
+        let Destination { host, port, .. } = self;
+        let default = if self.is_tls { 443 } else { 80 };
+        match (host.contains(':'), *port == default) {
+            (true, true) => format!("[{host}]"),
+            (true, false) => format!("[{host}]:{port}"),
+            (false, true) => host.to_string(),
+            (false, false) => format!("{host}:{port}"),
+        }
+    }
+
+    /// The value of `Host`; `host` is the site's, or the client's.
+    pub fn host_field(&self, host: &str) -> String {
+        match &self.host_field {
+            Some(own) => own.to_string(),
+            None if host.is_empty() => self.authority(),
+            None => host.to_owned(),
+        }
+    }
+
+    /// The URI of `target` there.
+    pub(super) fn uri(&self, target: &str, host: &str) -> Result<Uri, Unaskable> {
+        let authority = if self.http2 { self.host_field(host) } else { self.authority() };
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(authority);
+        uri.path_and_query(uri_text(target)).build().map_err(|_| Unaskable)
     }
 }
 
@@ -234,8 +276,8 @@ mod tests {
     use super::*;
     use crate::http::request::{Parsed, parse};
 
-    fn address(host: &str, port: u16) -> OriginAddress {
-        OriginAddress { host: host.into(), port }
+    fn address(host: &str, port: u16) -> Destination {
+        Destination::of(&OriginAddress::http(host, port), false, false)
     }
 
     fn ask() -> Ask {

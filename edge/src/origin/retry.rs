@@ -1,39 +1,92 @@
 //! What may be tried again.
 //!
-//! Only GET and HEAD are ever sent, so a request may be repeated as long as no byte of its answer was
+//! A question of this node's own is GET or HEAD and may be repeated as long as no byte of its answer was
 //! used; afterwards a fill goes on from its watermark with a range request.
 
 use crate::cache::FillError;
+use crate::config::RetryOn;
 
 /// How one request to one address went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The name could not be resolved or the address not connected to.
+    /// The name could not be resolved.
+    Name,
+    /// The address could not be connected to.
     Connect,
+    /// Its certificate is not believed, or it does not speak TLS.
+    Tls,
     /// Connected, but no head or no byte in time.
     Timeout,
     /// Not asked: its turn did not come in time.
     Crowded,
     /// Not HTTP, or cut off.
     Broken,
+    /// It is this node.
+    Loop,
+    /// It does not take this node's credentials.
+    Denied,
     /// A status that another address may do better on.
     Status(u16),
 }
 
 impl Failure {
+    /// Names of all kinds, for metrics.
+    pub const KINDS: [&'static str; 9] =
+        ["name", "connect", "tls", "timeout", "crowded", "broken", "loop", "denied", "status"];
+
+    /// Position of its kind in [`Failure::KINDS`].
+    pub fn kind(self) -> usize {
+        match self {
+            Failure::Name => 0,
+            Failure::Connect => 1,
+            Failure::Tls => 2,
+            Failure::Timeout => 3,
+            Failure::Crowded => 4,
+            Failure::Broken => 5,
+            Failure::Loop => 6,
+            Failure::Denied => 7,
+            Failure::Status(_) => 8,
+        }
+    }
+
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        Failure::KINDS[self.kind()]
+    }
+
     /// The failure in a status code, if it is one.
     pub fn of_status(status: u16) -> Option<Failure> {
         matches!(status, 500 | 502 | 503 | 504).then_some(Failure::Status(status))
     }
 
-    /// Whether to send the request again. `tried` requests were sent; the next would go to
-    /// `elsewhere` (an address not asked yet) or to one that was asked before. A slow or failing
-    /// address is not asked twice, a broken connection may be.
-    pub fn may_retry(self, tried: u32, retries: u32, elsewhere: bool) -> bool {
+    /// Whether the address itself cannot be had, whatever is asked of it.
+    pub fn is_unreachable(self) -> bool {
+        matches!(
+            self,
+            Failure::Name | Failure::Connect | Failure::Tls | Failure::Timeout | Failure::Loop
+        )
+    }
+
+    /// Whether it says something about the address.
+    pub fn is_held_against(self) -> bool {
+        match self {
+            Failure::Crowded | Failure::Denied => false,
+            Failure::Status(status) => Failure::of_status(status).is_some(),
+            _ => true,
+        }
+    }
+
+    /// Whether to send the request again, by the site's rules. `tried` requests were sent; the next
+    /// would go to `elsewhere` (an address not asked yet) or to one that was asked before. A slow or
+    /// failing address is not asked twice, a broken connection may be.
+    pub fn may_retry(self, on: &RetryOn, tried: u32, retries: u32, elsewhere: bool) -> bool {
         let worth_it = match self {
-            Failure::Connect | Failure::Broken => true,
-            Failure::Timeout | Failure::Status(_) => elsewhere,
-            Failure::Crowded => false,
+            Failure::Connect => on.connect,
+            Failure::Name | Failure::Tls | Failure::Loop => on.connect && elsewhere,
+            Failure::Broken => true,
+            Failure::Timeout => on.timeout && elsewhere,
+            Failure::Status(status) => on.holds(status) && elsewhere,
+            Failure::Crowded | Failure::Denied => false,
         };
         worth_it && tried <= retries
     }
@@ -41,9 +94,12 @@ impl Failure {
     /// What the client is told when no more is tried.
     pub fn into_error(self) -> FillError {
         match self {
-            Failure::Connect => FillError::Connect,
+            Failure::Name | Failure::Connect => FillError::Connect,
+            Failure::Tls => FillError::Tls,
             Failure::Timeout => FillError::Timeout,
             Failure::Crowded => FillError::Overloaded,
+            Failure::Loop => FillError::Loop,
+            Failure::Denied => FillError::Denied,
             Failure::Broken | Failure::Status(_) => FillError::Broken,
         }
     }
@@ -92,6 +148,13 @@ mod tests {
     #[test]
     fn what_is_sent_again() {
         let rows = [
+            (Failure::Name, 1, 2, false, false),
+            (Failure::Name, 1, 2, true, true),
+            (Failure::Tls, 1, 2, true, true),
+            (Failure::Loop, 1, 2, false, false),
+            (Failure::Denied, 1, 2, true, false),
+            (Failure::Crowded, 1, 2, true, false),
+            (Failure::Status(404), 1, 2, true, false),
             (Failure::Connect, 1, 2, false, true),
             (Failure::Connect, 3, 2, true, false),
             (Failure::Connect, 1, 0, true, false),
@@ -103,9 +166,14 @@ mod tests {
             (Failure::Status(503), 3, 2, true, false),
         ];
         for (failure, tried, retries, elsewhere, expected) in rows {
-            let found = failure.may_retry(tried, retries, elsewhere);
+            let found = failure.may_retry(&RetryOn::default(), tried, retries, elsewhere);
             assert_eq!(found, expected, "{failure:?} {tried}/{retries} {elsewhere}");
         }
+        let never = RetryOn { connect: false, timeout: false, statuses: vec![(404, 404)] };
+        assert!(!Failure::Connect.may_retry(&never, 1, 2, true));
+        assert!(!Failure::Timeout.may_retry(&never, 1, 2, true));
+        assert!(!Failure::Status(503).may_retry(&never, 1, 2, true));
+        assert!(Failure::Status(404).may_retry(&never, 1, 2, true));
         assert_eq!(Failure::of_status(404), None);
         assert_eq!(Failure::of_status(501), None);
         assert_eq!(Failure::of_status(502), Some(Failure::Status(502)));

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Value, json};
 
 use super::node::Node;
+use super::origins;
 use crate::admin::Refusal;
 use crate::config::{Config, DomainError, Origin, Site};
 use crate::site::Geo;
@@ -60,6 +61,7 @@ impl Node {
             read => read.map_err(failed)?,
         };
         let (new, text) = change(&old, &text).map_err(refusal)?;
+        origins::install(self.fills.plane.groups(), &new).map_err(Refusal::Wrong)?;
         replace(file, &text).map_err(failed)?;
         // Domains change, the file of countries does not.
         let geo = self.sites.load().geo().cloned();

@@ -10,7 +10,7 @@ use super::node::Node;
 use crate::admin::Refusal;
 use crate::cache::purge::{Kind, Rule as Purge};
 use crate::cache::{Body, Key, Object};
-use crate::config::{Origin, Rule, RuleMatch, Site as SiteConfig, duration_text};
+use crate::config::{Rule, RuleMatch, Site as SiteConfig, duration_text};
 use crate::http::request::{Parsed, RequestHead, parse};
 use crate::session::key::{self, Part};
 use crate::site::Site;
@@ -46,6 +46,7 @@ impl Node {
             return Ok(json!({ "outcome": "unknown_host", "lines": lines.0 }));
         };
         site_lines(&mut lines, site, &host);
+        self.origin_lines(&mut lines, &site.config);
         let mut kept = String::new();
         let asked = (&**sites, &head, question);
         if let Err(denial) = explain_access::lines(&mut lines, site, asked, &mut kept) {
@@ -218,16 +219,6 @@ fn site_lines(lines: &mut Lines, site: &Site, host: &str) {
     let ttl = format!("default_ttl {}", duration_text(config.default_ttl_ms));
     lines.say("site", ttl, source(config, "default_ttl"));
     lines.say("site", format!("finish {}", config.finish), source(config, "finish"));
-    if let Origin::Http { host, connect_timeout_ms, read_timeout_ms, retries, .. } = &config.origin
-    {
-        let host = host.as_deref().unwrap_or("the client's");
-        lines.say("site", format!("host {host}"), source(config, "host"));
-        let connect = format!("connect_timeout {}", duration_text(*connect_timeout_ms));
-        lines.say("site", connect, source(config, "connect_timeout"));
-        let read = format!("read_timeout {}", duration_text(*read_timeout_ms));
-        lines.say("site", read, source(config, "read_timeout"));
-        lines.say("site", format!("retries {retries}"), source(config, "retries"));
-    }
 }
 
 fn rule_lines(lines: &mut Lines, rule: Option<&Rule>) {

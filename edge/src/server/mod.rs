@@ -12,6 +12,7 @@ mod explain;
 mod explain_access;
 mod explain_reuse;
 mod node;
+mod origins;
 mod planes;
 mod prefetch;
 mod purge;
@@ -63,6 +64,9 @@ pub enum ServerError {
     /// The file of countries cannot be used.
     #[error(transparent)]
     Geo(#[from] crate::site::GeoError),
+    /// An origin cannot be asked.
+    #[error("{0}")]
+    Origin(String),
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),

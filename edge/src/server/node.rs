@@ -8,12 +8,12 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::ServerError;
-use super::certificates;
 use super::planes::{self, Fills, Workers};
 use super::prefetch::Prefetches;
 use super::reload::aside;
 use super::verdicts::History;
 use super::verify::Verification;
+use super::{certificates, origins};
 use crate::abuse::Desk;
 use crate::cache::Cache;
 use crate::clock::Now;
@@ -75,6 +75,8 @@ impl Node {
         let tls = certificates::acceptor(&config, None)?;
         let mailboxes = planes::mailboxes(config.server.fill_threads)?;
         let fills = Fills::start(&config, &cache, &mailboxes)?;
+        fills.plane.groups().listens_on(Vec::as_slice(&addresses));
+        origins::install(fills.plane.groups(), &config).map_err(ServerError::Origin)?;
         let desk = Arc::new(Desk::new(&config.guard));
         let shared = Arc::new(Shared {
             cache: cache.clone(),

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::certificates;
 use super::node::{Node, geo, report, timeouts};
+use super::{certificates, origins};
 use crate::config::Config;
 use crate::sys;
 
@@ -21,6 +21,7 @@ impl Node {
         let tls = certificates::acceptor(&new, self.shared.tls.load().as_deref())
             .map_err(|error| error.to_string())?;
         let geo = geo(&new).map_err(|error| error.to_string())?;
+        origins::install(self.fills.plane.groups(), &new)?;
         // A listener stays open until a restart: it never goes on in plain text.
         if let Some(tls) = tls {
             self.shared.tls.store(Some(Arc::new(tls)));

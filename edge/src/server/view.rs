@@ -22,6 +22,7 @@ impl View for Node {
         let sites: Vec<_> =
             sites.iter().map(|site| (site.config.name.as_str(), &*site.metrics)).collect();
         site_families(out, &sites);
+        self.origin_families(out);
         self.cache_families(out);
         self.volume_trouble(out);
         self.guard_families(out);
@@ -49,6 +50,7 @@ impl View for Node {
             "workers": self.metrics.workers.len(),
             "conns": self.metrics.conns_open(),
             "sites": sites,
+            "origins": self.origins_shown(),
             "cache": { "entries": self.cache.entries(), "volumes": volumes },
             "guard": {
                 "built_in": guard::is_built_in(),

@@ -7,6 +7,9 @@ use crate::http::cache_control::RequestControl;
 use crate::origin::Passing;
 use crate::site::{QuestionKey, Site};
 
+/// Names and values of fields.
+pub type Keyed = Box<[(Box<str>, Box<[u8]>)]>;
+
 /// A message from a worker to the fill plane. The answer goes through its [`Ticket`].
 pub struct Demand {
     /// Where the answer goes.
@@ -18,11 +21,13 @@ pub struct Demand {
     /// Path and query as they go to the origin; begins with `/`.
     pub target: Box<str>,
     /// Request fields that are part of the key, for the origin: lower-case name and value.
-    pub keyed: Vec<(Box<str>, Box<[u8]>)>,
+    pub keyed: Keyed,
     /// The client's end-to-end fields, as lines (see [`crate::origin::request::fields`]).
     pub fields: Box<[u8]>,
     /// The client's range and conditions, as lines (see [`crate::origin::request::conditions`]).
     pub conditions: Box<[u8]>,
+    /// Whether the client spoke TLS.
+    pub is_secure: bool,
     /// What the client asks of caches.
     pub control: RequestControl,
     /// What is wanted.
@@ -94,6 +99,7 @@ impl Demand {
             keyed: self.keyed.clone(),
             fields: self.fields.clone(),
             conditions: self.conditions.clone(),
+            is_secure: self.is_secure,
             control: self.control,
             want,
         }

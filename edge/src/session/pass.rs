@@ -93,9 +93,10 @@ impl Session {
         self.exchange.takes_trailers = request.takes_trailers;
         let demand = Demand {
             ticket: ticket(context),
-            keyed: keyed_fields(&site, head),
+            keyed: keyed_fields(&site, head).into(),
             fields: steer::request_fields(&site, head.path, fields(head)),
             conditions: Box::default(),
+            is_secure: self.scheme == "https",
             control: RequestControl::default(),
             site,
             host: host.into(),

@@ -130,12 +130,36 @@ impl Session {
     pub(super) fn demand(&mut self, want: Want, context: &Context<'_>) -> Demand {
         let site = self.exchange.site.clone().expect("a demand is made for a site");
         let mut demand = None;
-        self.with_head(|_, head| {
+        self.with_head(|session, head| {
             let host = host_of(head).to_ascii_lowercase();
-            demand = Some(demand_of(head, site, &host, want, context));
+            demand = Some(session.demand_of(head, site, &host, want, context));
             None
         });
         demand.expect("a head that was read is there until its answer has ended")
+    }
+
+    fn demand_of(
+        &self,
+        head: &RequestHead<'_>,
+        site: Arc<Site>,
+        host: &str,
+        want: Want,
+        context: &Context<'_>,
+    ) -> Demand {
+        let target = origin_target(&site, head).into();
+        let fields = steer::request_fields(&site, head.path, fields(head));
+        Demand {
+            ticket: ticket(context),
+            host: host.into(),
+            target,
+            keyed: keyed_fields(&site, head).into(),
+            fields,
+            conditions: conditions(head),
+            is_secure: self.scheme == "https",
+            control: RequestControl::parse(head.all("cache-control"), head.all("pragma")),
+            site,
+            want,
+        }
     }
 
     /// Goes on with a request that may come in.
@@ -239,7 +263,7 @@ impl Session {
             if asks && object.takes_refresh(context.now) {
                 let want = Want::Open { key, range: None, head_only: false, stale: found };
                 self.aside = true;
-                let demand = demand_of(head, site.clone(), host, want, context);
+                let demand = self.demand_of(head, site.clone(), host, want, context);
                 return Some(Action::Demand(Box::new(demand)));
             }
             return None;
@@ -258,7 +282,7 @@ impl Session {
             head_only: head.method == Method::Head,
             stale: found,
         };
-        let demand = demand_of(head, site, host, want, context);
+        let demand = self.demand_of(head, site, host, want, context);
         self.step = Step::Opening(demand.ticket.clone());
         self.deadline_ms = context.now.mono_ms + self.timeouts.fill_ms;
         Some(Action::Demand(Box::new(demand)))
@@ -324,28 +348,6 @@ fn lower_case<'n>(host: &str, name: &'n mut [u8; 256]) -> Option<&'n str> {
     name.copy_from_slice(host.as_bytes());
     name.make_ascii_lowercase();
     std::str::from_utf8(name).ok()
-}
-
-fn demand_of(
-    head: &RequestHead<'_>,
-    site: Arc<Site>,
-    host: &str,
-    want: Want,
-    context: &Context<'_>,
-) -> Demand {
-    let target = origin_target(&site, head).into();
-    let fields = steer::request_fields(&site, head.path, fields(head));
-    Demand {
-        ticket: ticket(context),
-        host: host.into(),
-        target,
-        keyed: keyed_fields(&site, head),
-        fields,
-        conditions: conditions(head),
-        control: RequestControl::parse(head.all("cache-control"), head.all("pragma")),
-        site,
-        want,
-    }
 }
 
 /// Whether the request came by this node already (RFC 8586 §2).

@@ -39,6 +39,11 @@ pub enum NetError {
     },
 }
 
+/// Whether `ip` is an address of this host: only those can be bound to.
+pub fn is_local(ip: std::net::IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
+}
+
 /// What a listener is like, beside its address.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Listening<'a> {

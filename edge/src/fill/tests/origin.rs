@@ -134,7 +134,7 @@ impl ScriptedOrigin {
                 std::thread::spawn(move || drop(serve(stream.unwrap(), &log, &*script)));
             }
         });
-        ScriptedOrigin { address: OriginAddress { host: "127.0.0.1".into(), port }, asked }
+        ScriptedOrigin { address: OriginAddress::http("127.0.0.1", port), asked }
     }
 
     /// All requests so far.
@@ -150,7 +150,7 @@ impl ScriptedOrigin {
     /// An address nobody listens on.
     pub fn nowhere() -> OriginAddress {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        OriginAddress { host: "127.0.0.1".into(), port }
+        OriginAddress::http("127.0.0.1", port)
     }
 }
 

@@ -34,7 +34,16 @@ pub struct Rig {
 pub fn http(addresses: Vec<OriginAddress>, read_timeout_ms: u64) -> Origin {
     let (host, connect_timeout_ms, retries) = (None, 10_000, 2);
     let protection = Protection::default();
-    Origin::Http { addresses, host, connect_timeout_ms, read_timeout_ms, retries, protection }
+    let policy = Box::default();
+    Origin::Http {
+        addresses,
+        host,
+        connect_timeout_ms,
+        read_timeout_ms,
+        retries,
+        protection,
+        policy,
+    }
 }
 
 /// Something that can be waited on by a test.
@@ -158,9 +167,10 @@ impl Rig {
             site: self.site.clone(),
             host: "h.example".into(),
             target: target.into(),
-            keyed: Vec::new(),
+            keyed: Box::default(),
             fields: Box::default(),
             conditions: Box::default(),
+            is_secure: false,
             control: Default::default(),
             want,
         };
