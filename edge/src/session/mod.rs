@@ -457,17 +457,6 @@ impl Session {
         !self.exchange.reopened && !self.exchange.answered && self.out.is_untouched()
     }
 
-    fn break_off(&mut self, reason: &'static str) {
-        if let Step::Opening(ticket) | Step::Asking(ticket) = &self.step {
-            ticket.abandon();
-        }
-        self.out.abandon();
-        self.drop_upload();
-        self.exchange.keep_alive = false;
-        self.exchange.reason = reason;
-        self.step = Step::Finished;
-    }
-
     fn start_answering(&mut self, context: &Context<'_>) {
         self.step = Step::Answering;
         self.waiting = false;

@@ -79,4 +79,15 @@ impl Session {
         self.exchange.is_denied = true;
         self.turn_down(denial.status(), denial.as_str(), head, context)
     }
+
+    pub(super) fn break_off(&mut self, reason: &'static str) {
+        if let Step::Opening(ticket) | Step::Asking(ticket) = &self.step {
+            ticket.abandon();
+        }
+        self.out.abandon();
+        self.drop_upload();
+        self.exchange.keep_alive = false;
+        self.exchange.reason = reason;
+        self.step = Step::Finished;
+    }
 }

@@ -8,6 +8,7 @@
 mod conns;
 mod door;
 mod events;
+mod finish;
 mod http2;
 mod inbox;
 mod pace;
@@ -42,6 +43,7 @@ use crate::site::Sites;
 use crate::sys;
 use crate::tls::Acceptor;
 use conns::{Conn, Conns, Name};
+use finish::finish;
 use secure::Scratch;
 
 /// Longest sleep, so that phase changes and log flushes are never far.
@@ -472,30 +474,4 @@ impl<I: Io> Worker<I> {
         self.metrics.pipes.add(pipes.wrapping_sub(self.pipes_known));
         self.pipes_known = pipes;
     }
-}
-
-/// Counts and logs a finished exchange.
-fn finish(
-    worker: usize,
-    metrics: &WorkerMetrics,
-    sink: &mut AccessSink,
-    session: &Session,
-    now: Now,
-) {
-    let record = session.record(now);
-    metrics.requests.add(1);
-    metrics.sent_head_bytes.add(record.sent_bytes - record.body_bytes);
-    if session.was_cut() {
-        metrics.cuts.add(1);
-    }
-    match session.site() {
-        Some(site) => {
-            let shard = site.metrics.shard(worker);
-            shard.requests[record.outcome as usize].add(1);
-            shard.sent_bytes[record.outcome as usize].add(record.sent_bytes);
-            shard.statuses[usize::from(record.status / 100).min(5)].add(1);
-        }
-        None => metrics.requests_bad.add(1),
-    }
-    sink.write(&record);
 }
