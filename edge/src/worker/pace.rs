@@ -31,6 +31,11 @@ impl Sharing {
 /// Tells the socket of a connection what its answer is held to, if that is something new.
 pub(super) fn follow<I: Io>(io: &mut I, conn: &mut Conn<I>) {
     let wanted = conn.session.pace_bytes_per_s();
+    hold(io, conn, wanted);
+}
+
+/// Holds the socket to `wanted` bytes a second; 0: to nothing.
+pub(super) fn hold<I: Io>(io: &mut I, conn: &mut Conn<I>, wanted: u64) {
     if wanted != conn.paced {
         conn.paced = wanted;
         io.pace(&conn.socket, wanted);

@@ -8,6 +8,7 @@ mod serve;
 mod streams;
 
 use super::conns::{Conn, Name};
+use super::pace;
 use super::secure::{self, Scratch};
 use super::send::{self, Flow};
 use super::{Shared, Worker, finish};
@@ -194,6 +195,9 @@ impl Http2 {
             }
             is_resting = !self.fill(conn, turn);
         }
+        // One socket for all: it is held to the sum of what its answers are held to.
+        let paces = self.streams.live().map(|stream| stream.session.pace_bytes_per_s());
+        pace::hold(turn.io, conn, paces.fold(0, u64::saturating_add));
         self.streams.end_turn();
         if conn.writable.is_none() && self.connection.is_over() && !self.lingering {
             self.shut(conn, turn);
