@@ -130,6 +130,16 @@ pub const REDIRECTS_MAX: usize = 4_096;
 pub const REDIRECT_REGEX_MAX_BYTES: usize = 256 * 1024;
 /// Redirects of a site that follow one another at most; with more they go in a circle.
 pub const REDIRECT_HOPS_MAX: usize = 10;
+/// Error pages one site may have.
+pub const ERROR_PAGES_MAX: usize = 32;
+/// Longest error page, bytes: they are held in memory.
+pub const ERROR_PAGE_MAX_BYTES: u64 = 1024 * 1024;
+/// Names of a directory that are shown.
+pub const LISTED_MAX: usize = 10_000;
+/// How long what was shown of a directory is believed, ms.
+pub const LISTING_BELIEVED_MS: u64 = 1_000;
+/// Objects that one fill thread makes others of at once, waiting ones included; more are left for later.
+pub const DERIVING_MAX: usize = 64;
 /// Arguments a cache key may keep.
 pub const KEY_ARGUMENTS_MAX: usize = 10;
 /// Arguments a cache key may ignore.

@@ -7,9 +7,11 @@ use crate::report::{Stages, Verdict, run_tests};
 use crate::{apt, build, sh, vm};
 
 /// What the whole-node stories use, by package and program.
-pub const TOOLS: [(&str, &str); 19] = [
+pub const TOOLS: [(&str, &str); 21] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
+    ("brotli", "brotli"),
+    ("zstd", "zstd"),
     ("openssl", "openssl"),
     ("nghttp2-client", "nghttp"),
     ("nghttp2-client", "h2load"),

@@ -13,6 +13,7 @@
 
 mod bytes;
 mod checkpoint;
+pub mod derived;
 mod describe;
 mod disk;
 mod error;
@@ -56,6 +57,7 @@ pub mod verify;
 mod volume;
 mod volumes;
 mod walk;
+mod whole;
 mod writer;
 
 pub use describe::Held;

@@ -24,6 +24,8 @@ pub struct Object {
     pub body: Body,
     /// When the origin was last asked about it while it was used stale, monotonic ms.
     refresh_ms: AtomicU64,
+    /// When something was last asked to be made of it, monotonic ms.
+    derive_ms: AtomicU64,
 }
 
 /// Where the bytes are.
@@ -121,7 +123,7 @@ impl Meta {
 impl Object {
     /// An object as it is.
     pub fn new(key: Key, meta: Meta, body: Body) -> Object {
-        Object { key, meta, body, refresh_ms: AtomicU64::new(0) }
+        Object { key, meta, body, refresh_ms: AtomicU64::new(0), derive_ms: AtomicU64::new(0) }
     }
 
     /// The key of its URL.
@@ -132,12 +134,12 @@ impl Object {
     /// Whether the origin is to be asked about it now, while it is used stale: one in
     /// [`REFRESH_EVERY_MS`] is told so.
     pub fn takes_refresh(&self, now: Now) -> bool {
-        let last_ms = self.refresh_ms.load(Relaxed);
-        let is_due = last_ms == 0 || now.mono_ms.saturating_sub(last_ms) >= REFRESH_EVERY_MS;
-        let exchanged = |last_ms| {
-            self.refresh_ms.compare_exchange(last_ms, now.mono_ms.max(1), Relaxed, Relaxed)
-        };
-        is_due && exchanged(last_ms).is_ok()
+        takes(&self.refresh_ms, now)
+    }
+
+    /// Whether something that is missed is to be made of it now: as often.
+    pub fn takes_derivation(&self, now: Now) -> bool {
+        takes(&self.derive_ms, now)
     }
 
     /// Length of the representation; `None` while an origin has not said and not finished.
@@ -159,4 +161,11 @@ impl Object {
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
+}
+
+/// Whether the caller is the one who does now what is done once in [`REFRESH_EVERY_MS`].
+fn takes(last: &AtomicU64, now: Now) -> bool {
+    let last_ms = last.load(Relaxed);
+    let is_due = last_ms == 0 || now.mono_ms.saturating_sub(last_ms) >= REFRESH_EVERY_MS;
+    is_due && last.compare_exchange(last_ms, now.mono_ms.max(1), Relaxed, Relaxed).is_ok()
 }

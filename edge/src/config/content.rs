@@ -1,6 +1,10 @@
 //! What a site makes of answers and targets: header rules, CORS, redirects and rewrites.
 
+use std::path::Path;
+
+use super::compress::{Compress, compress};
 use super::headers::{Cors, HeaderRules, cors, header_rules};
+use super::pages::{ErrorPages, error_pages};
 use super::raw::Section;
 use super::redirects::{Redirect, redirects, rewrites};
 use super::{headers, keys};
@@ -18,6 +22,24 @@ pub struct Content {
     pub redirects: Vec<Redirect>,
     /// Targets that are called otherwise here, in their order.
     pub rewrites: Vec<Redirect>,
+    /// What is coded for clients that take it.
+    pub compress: Option<Compress>,
+    /// What clients are shown in the place of errors.
+    pub error_pages: ErrorPages,
+    /// Whether the directories of a `file://` origin are shown.
+    pub listing: bool,
+}
+
+impl Content {
+    /// Whether any of it is asked of each request: fields, redirects and rewrites.
+    pub fn steers(&self) -> bool {
+        let is_plain = self.headers.is_empty()
+            && self.request_headers.is_empty()
+            && self.cors.is_none()
+            && self.redirects.is_empty()
+            && self.rewrites.is_empty();
+        !is_plain
+    }
 }
 
 /// The same for the paths of one `[[site.rule]]`.
@@ -39,14 +61,28 @@ impl RuleContent {
 }
 
 /// Reads what stands in a `[[site]]`.
-pub(super) fn content(site: &Section<'_>) -> Content {
+pub(super) fn content(site: &Section<'_>, directory: &Path) -> Content {
     Content {
         headers: header_rules(site, "headers", headers::IN_ANSWERS),
         request_headers: header_rules(site, "request_headers", headers::IN_REQUESTS),
         cors: cors(site),
         redirects: redirects(site),
         rewrites: rewrites(site),
+        compress: compress(site),
+        error_pages: error_pages(site, directory),
+        listing: listing(site),
     }
+}
+
+/// Whether directories are shown, which only a directory has.
+fn listing(site: &Section<'_>) -> bool {
+    let Some(entry) = site.entry("listing") else { return false };
+    let is_on = entry.flag().unwrap_or(false);
+    let origins = site.entry("origin").map(|entry| entry.texts()).unwrap_or_default();
+    if is_on && !origins.iter().any(|(_, text)| text.starts_with("file://")) {
+        entry.refuse("needs a file:// origin; an HTTP origin shows its directories itself");
+    }
+    is_on
 }
 
 /// Reads what stands in a `[[site.rule]]`.

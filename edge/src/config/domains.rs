@@ -160,7 +160,8 @@ impl Config {
         let mut more = super::parsed(text, name, &keys::DOMAINS_FILE, |root| {
             super::sites::more(root, directory, &config)
         })?;
-        let errors = super::sign::read_keys(more.iter_mut());
+        let mut errors = super::sign::read_keys(more.iter_mut());
+        errors.extend(super::pages::load(more.iter_mut()));
         if !errors.is_empty() {
             return Err(ConfigErrors::new(errors));
         }

@@ -124,6 +124,9 @@ pub(super) static SITE: Table = Table {
         "cors",
         "redirect",
         "rewrite",
+        "compress",
+        "error_pages",
+        "listing",
         "key",
         "sign",
         "access",
@@ -299,6 +302,7 @@ pub(super) static ALL: &[&Table] = &[
     &ORIGIN,
     &HEALTH,
     &ORIGIN_TLS,
+    &super::compress::COMPRESS,
 ];
 
 /// The word that is written most like `word`; the first of equals.

@@ -15,6 +15,7 @@
 mod access;
 mod auth;
 mod check;
+mod compress;
 mod content;
 mod countries;
 mod domains;
@@ -27,6 +28,7 @@ mod keys;
 mod limits;
 mod origin;
 mod origin_address;
+mod pages;
 mod proxy;
 mod raw;
 mod redirects;
@@ -48,6 +50,7 @@ use toml::de::DeTable;
 
 pub use access::{Access, Lists, Prefix};
 pub use auth::Auth;
+pub use compress::Compress;
 pub use content::{Content, RuleContent};
 pub use domains::{DomainError, Domains, UnknownHost};
 pub use error::{ConfigError, ConfigErrors, Place};
@@ -55,6 +58,7 @@ pub use headers::{Cors, HeaderRules};
 pub use https::{Https, ToHttps};
 pub use key::{KeyRules, QueryRule};
 pub use origin_address::is_own;
+pub use pages::{ErrorPages, Page};
 pub use redirects::{Redirect, RedirectFrom};
 pub use resolved::{
     Admin, Cache, Certificate, Config, Finish, Listen, Log, LogFormat, Pass, Preset, Server, Site,
@@ -87,6 +91,10 @@ impl Config {
         })?;
         let mut config = Config::parse(&text, &path.to_string_lossy())?;
         config.read_secrets()?;
+        let errors = pages::load(config.sites.iter_mut());
+        if !errors.is_empty() {
+            return Err(ConfigErrors::new(errors));
+        }
         let config = config.with_domains_file()?;
         let names = std::fs::read_to_string(HOSTS_FILE).unwrap_or_default();
         match origin_address::loops_by_name(&config, &names) {

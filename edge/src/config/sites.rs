@@ -168,7 +168,7 @@ fn site(
         sign: sign(section, node.directory),
         access: access(section, node.has_geo),
         https: https(section, node.directory),
-        content: content(section),
+        content: content(section, node.directory),
         auth: auth(section),
         shape: shape(section),
     })

@@ -54,6 +54,9 @@ impl Filler {
     pub async fn bytes(self: &Rc<Self>, demand: Demand) {
         let Want::Bytes { object, start, end } = &demand.want else { return };
         let Body::Slices(slices) = &object.body else { return demand.ticket.nudge() };
+        if object.is_derived() {
+            return self.stored_only(&demand, object, *start..*end);
+        }
         if slices.len().is_none() {
             // Its one filler tells its readers of every byte; here one can only wait for the end.
             if self.streams.ended(object.key, slices.generation()).await {

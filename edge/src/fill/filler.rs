@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::ask::Asker;
+use super::derive::Deriving;
 use super::flight::Flights;
 use super::http::Origins;
 use super::private::Private;
@@ -37,6 +38,8 @@ pub struct Filler {
     pub solo: Private,
     /// Bodies of unknown length on their way.
     pub streams: Streams,
+    /// What is being made of other objects.
+    pub deriving: Deriving,
     fills: Arc<Semaphore>,
     relays: Arc<Semaphore>,
     /// Told whenever a permit is given back.
@@ -100,6 +103,7 @@ impl Filler {
             private: Private::default(),
             solo: Private::default(),
             streams: Streams::default(),
+            deriving: Deriving::default(),
             fills: Arc::new(Semaphore::new(FILLS_PER_THREAD_MAX)),
             relays: Arc::new(Semaphore::new(RELAYS_PER_THREAD_MAX)),
             given_back: Notify::new(),
@@ -119,6 +123,13 @@ impl Filler {
         let key = match &demand.want {
             Want::Open { key, .. } => *key,
             Want::Pass(_) | Want::Ask(_) => return self.begin_pass(demand),
+            Want::Derive { .. } => {
+                let filler = self.clone();
+                return runtime::spawn(async move {
+                    filler.derive(demand).await;
+                    drop(permit);
+                });
+            }
             Want::Bytes { .. } => {
                 let filler = self.clone();
                 return runtime::spawn(async move {

@@ -9,9 +9,12 @@
 mod ahead;
 mod ask;
 mod background;
+mod beside;
 mod body;
 mod bytes;
 mod connect;
+mod derive;
+mod encode;
 mod file;
 mod filler;
 mod flight;
@@ -19,6 +22,7 @@ mod gate;
 mod groups;
 mod http;
 mod invalidate;
+mod listing;
 mod names;
 mod object;
 mod open;
@@ -41,7 +45,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Rela
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::cache::Cache;
 use crate::mailbox::Mailbox;
@@ -57,6 +61,8 @@ pub struct Plane {
     gates: gate::Gates,
     groups: Arc<Groups>,
     checkpoint_ms: AtomicU64,
+    /// Bodies that are coded at once, all threads together.
+    coders: Arc<Semaphore>,
     drain: watch::Sender<Option<Duration>>,
     running: AtomicUsize,
 }
@@ -82,6 +88,8 @@ pub struct FillMetrics {
     pub ended: Counter,
     /// Times too much was going on: a relay was refused, or a mailbox found to have overflowed.
     pub overloads: Counter,
+    /// Bodies coded for clients that take it, also those that it did not shorten.
+    pub coded: Counter,
     /// Objects found changed at the origin while they were filled.
     pub fenced: Counter,
 }
@@ -103,6 +111,7 @@ impl Plane {
             gates: gate::Gates::default(),
             groups: Arc::default(),
             checkpoint_ms: AtomicU64::new(checkpoint_ms),
+            coders: Arc::new(Semaphore::new(coders())),
             drain: watch::Sender::new(None),
             running: AtomicUsize::new(0),
         })
@@ -140,6 +149,11 @@ impl Plane {
             background::checkpoint(&self.cache);
         }
     }
+}
+
+/// Half of the cores: coding must not take the workers' time.
+fn coders() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1)
 }
 
 /// Starts the plane's thread `index` (named `edge-fill-N`), which answers what is left in `mailbox`.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::http::Answer;
 use crate::cache::freshness::{Storability, assess};
 use crate::cache::policy::Policy;
-use crate::cache::{Body, Cache, Key, Meta, Object, Reuse, Variants};
+use crate::cache::{Body, Cache, Key, Meta, Object, Reuse, Stamp, Variants};
 use crate::clock::Now;
 use crate::http::lines;
 use crate::origin::facts::{facts, reuse, shared, varies_with};
@@ -218,11 +218,23 @@ pub fn is_replaced(cache: &Cache, object: &Object) -> bool {
 /// Where an answer is stored: under the key of its URL or, if it hangs on request fields, under the
 /// key of its variant, which is entered in the list of variants.
 fn place(cache: &Cache, demand: &Demand, head: &Head, answer: &Answer) -> (Key, Option<Key>) {
-    let url = demand.key();
     let names = varies_with(head);
     if names.clone().next().is_none() {
-        return (url, None);
+        return (demand.key(), None);
     }
+    variant(cache, demand, names, answer.received, cache.stamp_at(answer.asked))
+}
+
+/// The key of the variant that hangs on the request fields `names`, which is entered in the list of
+/// variants, and the key of its URL.
+pub fn variant<'n>(
+    cache: &Cache,
+    demand: &Demand,
+    names: impl Iterator<Item = &'n str> + Clone,
+    received: Now,
+    stamp: Stamp,
+) -> (Key, Option<Key>) {
+    let url = demand.key();
     let found = cache.load(url);
     let known = match found.as_ref().map(|found| &found.body) {
         Some(Body::Variants(variants)) => Some(variants),
@@ -248,17 +260,17 @@ fn place(cache: &Cache, demand: &Demand, head: &Head, answer: &Answer) -> (Key, 
             headers: Box::default(),
             etag: None,
             last_modified_unix_s: None,
-            received_unix_ms: answer.received.unix_ms,
+            received_unix_ms: received.unix_ms,
             initial_age_ms: 0,
             lifetime_ms: 0,
             reuse: Reuse::default(),
             variant_of: None,
             key_text: key_text(demand),
             tags: "".into(),
-            stamp: cache.stamp_at(answer.asked),
+            stamp,
         };
         let list = Object::new(url, meta, Body::Variants(Arc::new(list)));
-        cache.insert(Arc::new(list), answer.received);
+        cache.insert(Arc::new(list), received);
         if let Some(excess) = excess {
             cache.forget(excess);
         }

@@ -53,7 +53,15 @@ impl Filler {
         let mut fill = None;
         let opening = match &demand.site.config.origin {
             config::Origin::File { root, .. } => match file::open(self.cache(), &demand, root) {
-                Ok((object, outcome)) => Opening::Shared(object.into(), outcome, None),
+                Ok(file::Found::Object(object, outcome)) => {
+                    Opening::Shared(object.into(), outcome, None)
+                }
+                Ok(file::Found::Directory(found)) => {
+                    match file::list(self.cache(), &demand, found).await {
+                        Some(object) => Opening::Shared(object.into(), Outcome::Miss, None),
+                        None => Opening::Failed(FillError::Disk),
+                    }
+                }
                 Err(error) => Opening::Failed(error),
             },
             config::Origin::Http { .. } => self.open_http(&demand, &mut fill).await,

@@ -57,10 +57,10 @@ pub async fn let_others() {
 }
 
 /// Runs what blocks for long on another thread.
-pub async fn off_thread(work: impl FnOnce() + Send + 'static) {
-    if let Err(error) = tokio::task::spawn_blocking(work).await {
-        tracing::error!(%error, "background work of the fill plane ended early");
-    }
+/// `None`: it ended early.
+pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.inspect_err(|error| tracing::error!(%error, "work beside the fill plane ended early")).ok()
 }
 
 /// A mailbox that can be awaited.

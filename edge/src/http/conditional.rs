@@ -69,6 +69,17 @@ pub fn if_range_holds(value: &[u8], validators: &Validators) -> bool {
     strong && asked == modified
 }
 
+/// Whether the field `name` names `tag`, weakly compared; `*` names none.
+pub fn names_tag(head: &RequestHead, name: &str, tag: &str) -> bool {
+    let Some(ours) = etag::parse(tag.as_bytes()) else { return false };
+    let candidates = head.all(name).flat_map(etag::candidates);
+    let mut tags = candidates.filter_map(|candidate| match candidate {
+        Candidate::Tag(asked) => Some(asked),
+        Candidate::Any => None,
+    });
+    tags.any(|asked| asked.weak_matches(&ours))
+}
+
 fn any_matches(
     head: &RequestHead,
     name: &str,

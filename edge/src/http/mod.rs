@@ -5,6 +5,7 @@
 //! refused. [`response`] writes heads. The rest are the meanings of single fields.
 #![forbid(unsafe_code)]
 
+pub mod accept_encoding;
 pub mod cache_control;
 pub mod chunked;
 pub mod conditional;
@@ -27,6 +28,7 @@ mod host;
 mod request_line;
 pub(crate) mod token;
 
+pub use accept_encoding::Coding;
 pub use token::is_token_byte;
 
 #[cfg(test)]

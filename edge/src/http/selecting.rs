@@ -55,7 +55,7 @@ fn is_preference(name: &str) -> bool {
 
 /// Weight in thousandths, and what is preferred (RFC 9110 §12.4.2). A weight that cannot be read is
 /// left where it is.
-fn preference(member: &[u8]) -> (u16, &[u8]) {
+pub(super) fn preference(member: &[u8]) -> (u16, &[u8]) {
     let Some(semicolon) = member.iter().position(|byte| *byte == b';') else {
         return (1000, member);
     };

@@ -1,7 +1,9 @@
 //! What `edge explain` says about redirects, rewrites, header rules and CORS.
 
 use super::explain::{Lines, source};
-use crate::config::HeaderRules;
+use crate::cache::derived::Derivation;
+use crate::cache::{Cache, Object};
+use crate::config::{HeaderRules, size_text};
 use crate::http::request::RequestHead;
 use crate::site::Site;
 use crate::site::cors::{Allowed, allowed};
@@ -33,6 +35,41 @@ pub(super) fn target_lines(
     let text = format!("target {to}, by {}", rule.from.text());
     lines.say("rewrite", text, rule.place.to_string());
     Ok(Some(to))
+}
+
+/// Content codings, error pages, directories.
+pub(super) fn shape_lines(lines: &mut Lines, site: &Site) {
+    let content = &site.config.content;
+    if let Some(compress) = &content.compress {
+        let names: Vec<&str> = compress.codings.iter().map(|coding| coding.as_str()).collect();
+        let (min, max) = (size_text(compress.min_bytes), size_text(compress.max_bytes));
+        let text = format!("{}, of {min} to {max}", names.join(" "));
+        lines.say("compress", text, source(&site.config, "compress"));
+    }
+    if !content.error_pages.is_empty() {
+        let text = "errors are shown with the site's pages";
+        lines.say("error pages", text, source(&site.config, "error_pages"));
+    }
+    if content.listing {
+        let text = "listing: directories without an index are shown";
+        lines.say("site", text, source(&site.config, "listing"));
+    }
+}
+
+/// What of a stored object is there for clients that take a coding.
+pub(super) fn coding_lines(lines: &mut Lines, site: &Site, cache: &Cache, object: &Object) {
+    let compress = site.config.content.compress.as_ref();
+    for coding in compress.into_iter().flat_map(|compress| &compress.codings) {
+        let made = cache.lookup(Derivation::Coded(*coding).key(object));
+        let text = match made {
+            Some(made) if made.is_derived() => {
+                format!("{}: {} bytes", coding.as_str(), made.len().unwrap_or(0))
+            }
+            Some(_) => format!("{}: not worth it", coding.as_str()),
+            None => format!("{}: not made yet, or not to be", coding.as_str()),
+        };
+        lines.say("compress", text, "Accept-Encoding");
+    }
 }
 
 /// The fields that change on the way.

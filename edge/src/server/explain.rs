@@ -69,6 +69,7 @@ impl Node {
         let rule = site.rule(head.target);
         rule_lines(&mut lines, rule);
         content_lines::field_lines(&mut lines, site, &head);
+        content_lines::shape_lines(&mut lines, site);
         let found_by = key::key(self.cache.seed(), site, &host, &head);
         key_lines(&mut lines, site, (&host, &head), &format!("{found_by:?}"));
         let outcome = match way_lines(&mut lines, site, rule, &head) {
@@ -98,6 +99,7 @@ impl Node {
         match &object {
             Some(object) => {
                 self.stored_lines(lines, object, where_it_is);
+                content_lines::coding_lines(lines, site, &self.cache, object);
                 freshness_lines(lines, site, rule, object);
                 let outcome = use_of(lines, object, head);
                 let is_whole =

@@ -249,7 +249,7 @@ const CACHE_FIELDS: [CounterField<CacheMetrics>; 15] = [
     }),
 ];
 
-const FILL_FIELDS: [CounterField<FillMetrics>; 8] = [
+const FILL_FIELDS: [CounterField<FillMetrics>; 9] = [
     ("edge_fill_demands_total", "Demands of workers.", |m| &m.demands),
     ("edge_fill_opens_total", "Demands for an object's head.", |m| &m.opens),
     ("edge_fill_joins_total", "Demands answered together with an earlier one.", |m| &m.joins),
@@ -257,6 +257,7 @@ const FILL_FIELDS: [CounterField<FillMetrics>; 8] = [
     ("edge_passes_total", "Requests passed on as clients put them.", |m| &m.passes),
     ("edge_tunnels_total", "Of those, that switched to another protocol.", |m| &m.tunnels),
     ("edge_fill_overloads_total", "Demands turned away.", |m| &m.overloads),
+    ("edge_coded_total", "Bodies coded for clients that take it.", |m| &m.coded),
     ("edge_fill_fenced_total", "Objects that changed at the origin while being filled.", |m| {
         &m.fenced
     }),

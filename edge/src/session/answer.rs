@@ -8,12 +8,14 @@ use super::Context;
 use super::body::{Framing, Outgoing, Source};
 use super::exchange::Exchange;
 use super::multipart::{self, Multipart};
+use super::paged::{instead, page};
 use super::pass::allow;
+use super::representation::Shown;
 use crate::abuse::Stop;
 use crate::cache::{Body, FillError, Object, Reading, Relay};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::date::DateText;
-use crate::http::lines::{is_field, lines};
+use crate::http::lines::is_field;
 use crate::http::range::{self, Resolved};
 use crate::http::request::{Method, RequestHead, Version};
 use crate::http::response::{self, HeadWriter};
@@ -41,7 +43,12 @@ pub(super) fn object(
     object: &Arc<Object>,
     context: &Context<'_>,
 ) {
-    let validators = validators(object);
+    if let Some(page) = page(exchange, object.meta.status) {
+        let instead_of = (object.meta.status, &object.meta.headers[..]);
+        return instead(exchange, out, instead_of, page, context);
+    }
+    let shown = Shown::choose(exchange, head, object, context);
+    let validators = shown.validators();
     let precondition = match object.meta.status {
         200..=299 => conditional::evaluate(head, &validators),
         // There is nothing the client could have (RFC 9110 §13.2.1).
@@ -49,14 +56,14 @@ pub(super) fn object(
     };
     match precondition {
         Precondition::Proceed => {}
-        Precondition::NotModified => return not_modified(exchange, out, object, context),
+        Precondition::NotModified => return not_modified(exchange, out, &shown, context),
         Precondition::Failed => return error(exchange, out, 412, "precondition", context),
     }
-    match part(head, object, &validators) {
-        Part::Whole => whole(exchange, out, object, context),
-        Part::Range(start, end) => partial(exchange, out, object, (start, end), context),
-        Part::Ranges(ranges) => several(exchange, out, object, &ranges, context),
-        Part::Unsatisfiable => unsatisfiable(exchange, out, object, context),
+    match part(head, &shown, &validators) {
+        Part::Whole => whole(exchange, out, &shown, context),
+        Part::Range(start, end) => partial(exchange, out, &shown, (start, end), context),
+        Part::Ranges(ranges) => several(exchange, out, &shown, &ranges, context),
+        Part::Unsatisfiable => unsatisfiable(exchange, out, &shown, context),
     }
 }
 
@@ -72,6 +79,12 @@ pub(super) fn relay(
     if relay.is_tunnel() {
         HeadWriter::new(&mut out.text, relay.status).raw(&relay.headers).finish();
         return out.begin(Source::Relay(relay.clone()), Framing::Close, 0, u64::MAX);
+    }
+    if let Some(page) = page(exchange, relay.status) {
+        relay.abandon();
+        out.takes_trailers = false;
+        let instead_of = (relay.status, &relay.headers[..]);
+        return instead(exchange, out, instead_of, page, context);
     }
     let framing = framing(exchange, relay.len);
     let mut head = HeadWriter::new(&mut out.text, relay.status);
@@ -97,9 +110,12 @@ pub(super) fn error(
     exchange.status = status;
     exchange.outcome = Outcome::Local;
     exchange.reason = reason;
-    let body = format!("{status} {}\n", response::reason(status));
+    let (body, content_type) = page(exchange, status).unwrap_or_else(|| {
+        let body = format!("{status} {}\n", response::reason(status));
+        (Bytes::from(body), "text/plain; charset=utf-8")
+    });
     let mut head = HeadWriter::new(&mut out.text, status);
-    head.field("Content-Type", b"text/plain; charset=utf-8");
+    head.field("Content-Type", content_type.as_bytes());
     if matches!(status, 405 | 501) {
         head.field("Allow", allow(exchange.site.as_deref()).as_bytes());
     }
@@ -111,7 +127,7 @@ pub(super) fn error(
     }
     finish(head, exchange, Framing::Length, Some(body.len() as u64), context);
     if !exchange.is_bodiless() {
-        out.begin_literal(Bytes::from(body));
+        out.begin_literal(body);
     }
 }
 
@@ -186,19 +202,11 @@ pub(super) fn preflight(exchange: &mut Exchange, out: &mut Outgoing, context: &C
     finish(head, exchange, Framing::Length, None, context);
 }
 
-fn validators(object: &Object) -> Validators<'_> {
-    Validators {
-        etag: object.meta.etag.as_deref(),
-        last_modified_unix_s: object.meta.last_modified_unix_s,
-        date_unix_s: Some((object.meta.received_unix_ms / 1000) as i64),
-    }
-}
-
 /// Ranges are for GET of a complete 200 whose length is known; `If-Range` may take them back
 /// (RFC 9110 §13.1.5, §14.2).
-fn part(head: &RequestHead<'_>, object: &Object, validators: &Validators<'_>) -> Part {
-    let Some(len) = object.len() else { return Part::Whole };
-    if head.method != Method::Get || object.meta.status != 200 {
+fn part(head: &RequestHead<'_>, shown: &Shown<'_>, validators: &Validators<'_>) -> Part {
+    let Some(len) = shown.body().len() else { return Part::Whole };
+    if head.method != Method::Get || shown.base().meta.status != 200 {
         return Part::Whole;
     }
     let Some(ranges) = head.header("range").and_then(range::parse) else { return Part::Whole };
@@ -216,36 +224,34 @@ fn part(head: &RequestHead<'_>, object: &Object, validators: &Validators<'_>) ->
     }
 }
 
-fn whole(exchange: &mut Exchange, out: &mut Outgoing, object: &Arc<Object>, context: &Context<'_>) {
-    let len = object.len();
-    exchange.status = object.meta.status;
+fn whole(exchange: &mut Exchange, out: &mut Outgoing, shown: &Shown<'_>, context: &Context<'_>) {
+    let len = shown.body().len();
+    exchange.status = shown.base().meta.status;
     let framing = framing(exchange, len);
-    let mut head = begin(out, exchange, object, context);
-    if object.meta.status == 200 {
+    let mut head = begin(out, exchange, shown, context);
+    if exchange.status == 200 {
         head.field("Accept-Ranges", b"bytes");
     }
     finish(head, exchange, framing, len, context);
-    let source = source(exchange, object);
+    let source = source(exchange, shown.body());
     out.begin(source, framing, 0, len.unwrap_or(u64::MAX));
 }
 
 fn partial(
     exchange: &mut Exchange,
     out: &mut Outgoing,
-    object: &Arc<Object>,
+    shown: &Shown<'_>,
     (start, end): (u64, u64),
     context: &Context<'_>,
 ) {
     exchange.status = 206;
     let mut head = HeadWriter::new(&mut out.text, 206);
-    for line in lines(&object.meta.headers).filter(|line| !is_field(line, "content-range")) {
-        head.raw(line);
-    }
-    own_fields(&mut head, exchange, object, context);
+    shown.write(&mut head, Some(|line| is_field(line, "content-range")));
+    own_fields(&mut head, exchange, shown.base(), context);
     head.field("Accept-Ranges", b"bytes");
-    head.content_range(start, end, object.len());
+    head.content_range(start, end, shown.body().len());
     finish(head, exchange, Framing::Length, Some(end - start), context);
-    out.begin(source(exchange, object), Framing::Length, start, end);
+    out.begin(source(exchange, shown.body()), Framing::Length, start, end);
 }
 
 /// Several ranges, unless the whole is no longer than they are with their lines: asking for many
@@ -253,49 +259,47 @@ fn partial(
 fn several(
     exchange: &mut Exchange,
     out: &mut Outgoing,
-    object: &Arc<Object>,
+    shown: &Shown<'_>,
     ranges: &Resolved,
     context: &Context<'_>,
 ) {
-    let len = object.len().unwrap_or(0);
-    let parts = Multipart::new(object, len, ranges.ranges(), context.now);
+    let len = shown.body().len().unwrap_or(0);
+    let parts = Multipart::new(shown.base(), len, ranges.ranges(), context.now);
     if parts.len() >= len {
-        return whole(exchange, out, object, context);
+        return whole(exchange, out, shown, context);
     }
     exchange.status = 206;
     let mut head = HeadWriter::new(&mut out.text, 206);
-    for line in multipart::fields_of_whole(&object.meta.headers) {
-        head.raw(line);
-    }
-    own_fields(&mut head, exchange, object, context);
+    shown.write(&mut head, Some(multipart::is_of_part));
+    own_fields(&mut head, exchange, shown.base(), context);
     head.field("Content-Type", parts.content_type().as_bytes());
     head.field("Accept-Ranges", b"bytes");
     finish(head, exchange, Framing::Length, Some(parts.len()), context);
-    out.begin_multipart(object.clone(), parts);
+    out.begin_multipart(shown.body().clone(), parts);
 }
 
 fn unsatisfiable(
     exchange: &mut Exchange,
     out: &mut Outgoing,
-    object: &Arc<Object>,
+    shown: &Shown<'_>,
     context: &Context<'_>,
 ) {
     exchange.status = 416;
     exchange.outcome = Outcome::Local;
     exchange.reason = FillError::Unsatisfiable.as_str();
     let mut head = HeadWriter::new(&mut out.text, 416);
-    head.unsatisfied_range(object.len().unwrap_or(0));
+    head.unsatisfied_range(shown.body().len().unwrap_or(0));
     finish(head, exchange, Framing::Length, Some(0), context);
 }
 
 fn not_modified(
     exchange: &mut Exchange,
     out: &mut Outgoing,
-    object: &Arc<Object>,
+    shown: &Shown<'_>,
     context: &Context<'_>,
 ) {
     exchange.status = 304;
-    let head = begin(out, exchange, object, context);
+    let head = begin(out, exchange, shown, context);
     finish(head, exchange, Framing::Length, None, context);
 }
 
@@ -303,12 +307,12 @@ fn not_modified(
 fn begin<'v>(
     out: &'v mut Outgoing,
     exchange: &Exchange,
-    object: &Object,
+    shown: &Shown<'_>,
     context: &Context<'_>,
 ) -> HeadWriter<'v> {
     let mut head = HeadWriter::new(&mut out.text, exchange.status);
-    head.raw(&object.meta.headers);
-    own_fields(&mut head, exchange, object, context);
+    shown.write(&mut head, None);
+    own_fields(&mut head, exchange, shown.base(), context);
     head
 }
 
@@ -331,13 +335,17 @@ fn own_fields(
 }
 
 /// For what the node says itself (RFC 9110 §6.6.1).
-fn date(head: &mut HeadWriter<'_>, context: &Context<'_>) {
+pub(super) fn date(head: &mut HeadWriter<'_>, context: &Context<'_>) {
     head.field("Date", DateText::new((context.now.unix_ms / 1000) as i64).as_bytes());
 }
 
 /// RFC 9211: what this node did. `stored`: what is left of the answer's lifetime, ms, and whether its body
 /// is in memory.
-fn cache_status(head: &mut HeadWriter<'_>, exchange: &Exchange, stored: Option<(i64, bool)>) {
+pub(super) fn cache_status(
+    head: &mut HeadWriter<'_>,
+    exchange: &Exchange,
+    stored: Option<(i64, bool)>,
+) {
     let forward = exchange.forward;
     let parts: &[&str] = match exchange.outcome {
         Outcome::Hit | Outcome::Stale => &["edge; hit"],
@@ -372,7 +380,7 @@ fn x_cache(exchange: &Exchange, in_memory: bool) -> &'static [u8] {
 }
 
 /// Framing and connection fields (RFC 9112 §6, §9.3), which no origin decides.
-fn finish(
+pub(super) fn finish(
     mut head: HeadWriter<'_>,
     exchange: &mut Exchange,
     framing: Framing,

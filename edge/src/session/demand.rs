@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cache::derived::Derivation;
 use crate::cache::{Key, Object, Ticket, Upload};
 use crate::http::cache_control::RequestControl;
 use crate::origin::Passing;
@@ -59,6 +60,13 @@ pub enum Want {
         /// One past the last.
         end: u64,
     },
+    /// Something is to be made of an object for clients to come; nobody waits for it.
+    Derive {
+        /// Of what.
+        object: Arc<Object>,
+        /// What.
+        how: Derivation,
+    },
     /// The request itself is passed on, its answer is for this client only: answered with a
     /// [`crate::cache::Relay`].
     Pass(Box<Pass>),
@@ -109,7 +117,7 @@ impl Demand {
     pub fn key(&self) -> Key {
         match &self.want {
             Want::Open { key, .. } => *key,
-            Want::Bytes { object, .. } => object.url_key(),
+            Want::Bytes { object, .. } | Want::Derive { object, .. } => object.url_key(),
             Want::Pass(pass) => pass.key,
             // It is about no object.
             Want::Ask(question) => Key([question.key as u64, (question.key >> 64) as u64]),

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::pace::Pace;
+use crate::cache::Object;
+use crate::cache::derived::Derivation;
 use crate::clock::Now;
 use crate::http::request::{BodyLength, Method, RequestHead, Version};
 use crate::log::AccessRecord;
@@ -72,6 +74,8 @@ pub(super) struct Exchange {
     pub(super) rule: Option<usize>,
     /// What the answer says to pages of other sites, as lines.
     pub(super) cors: Vec<u8>,
+    /// What should be made, and of what, for clients to come.
+    pub(super) wants: Option<(Arc<Object>, Derivation)>,
     /// Whether anything of the answer has left.
     pub(super) answered: bool,
     /// Whether the client reads trailers.
@@ -110,6 +114,7 @@ impl Default for Exchange {
             target_now: None,
             rule: None,
             cors: Vec::new(),
+            wants: None,
             answered: false,
             takes_trailers: false,
             tunnel_ms: None,

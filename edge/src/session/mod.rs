@@ -20,8 +20,10 @@ mod holding;
 pub mod key;
 mod multipart;
 mod pace;
+mod paged;
 mod pass;
 mod refusal;
+mod representation;
 mod request;
 mod shown;
 mod steer;
@@ -356,9 +358,9 @@ impl Session {
                 Step::Opening(ticket) => {
                     let Some(result) = ticket.take() else { return Action::Wait };
                     let ticket = ticket.clone();
-                    self.opened(result, context);
-                    // Only now: before, the answer does not count among the object's readers.
-                    ticket.abandon();
+                    if let Some(action) = self.opened(result, &ticket, context) {
+                        return action;
+                    }
                 }
                 Step::Answering => match self.out.next(context) {
                     Next::Send { more } => return Action::Send { more },

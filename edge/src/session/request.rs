@@ -11,7 +11,7 @@ use super::step::{Drain, Step};
 use super::{Action, Context, Session, ticket};
 use crate::abuse::Standing;
 use crate::cache::reuse::{Use, decide};
-use crate::cache::{FillError, Key, Opened};
+use crate::cache::{FillError, Key, Opened, Ticket};
 use crate::config::LimitOn;
 use crate::http::cache_control::RequestControl;
 use crate::http::chunked::Decoder;
@@ -93,11 +93,20 @@ impl Session {
         }
     }
 
-    /// The fill plane answered.
-    pub(super) fn opened(&mut self, result: Result<Opened, FillError>, context: &Context<'_>) {
+    /// The fill plane answered `ticket`.
+    pub(super) fn opened(
+        &mut self,
+        result: Result<Opened, FillError>,
+        ticket: &Ticket,
+        context: &Context<'_>,
+    ) -> Option<Action> {
         let opened = match result {
             Ok(opened) => opened,
-            Err(error) => return self.fail(error, context),
+            Err(error) => {
+                self.fail(error, context);
+                ticket.abandon();
+                return None;
+            }
         };
         self.with_head(|session, head| {
             match opened {
@@ -117,6 +126,11 @@ impl Session {
             session.start_answering(context);
             None
         });
+        // Only now: before, the answer does not count among the object's readers.
+        ticket.abandon();
+        let (object, how) = self.exchange.wants.take()?;
+        self.aside = true;
+        Some(Action::Demand(Box::new(self.demand(Want::Derive { object, how }, context))))
     }
 
     /// Begins the answer anew with the version that the origin has now; once a request, no more.
@@ -266,7 +280,11 @@ impl Session {
                 let demand = self.demand_of(head, site.clone(), host, want, context);
                 return Some(Action::Demand(Box::new(demand)));
             }
-            return None;
+            let (object, how) = self.exchange.wants.take()?;
+            self.aside = true;
+            let want = Want::Derive { object, how };
+            let demand = demand_of(head, site.clone(), host, want, context);
+            return Some(Action::Demand(Box::new(demand)));
         }
         self.exchange.outcome = Outcome::Miss;
         self.exchange.forward = match &found {

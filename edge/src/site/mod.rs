@@ -72,7 +72,7 @@ impl Site {
             rules: Rules::new(&config.rules),
             redirects: Targets::new(&content.redirects),
             rewrites: Targets::new(&content.rewrites),
-            steers: by_rule || *content != config::Content::default(),
+            steers: by_rule || content.steers(),
             config,
             metrics,
         }

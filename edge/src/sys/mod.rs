@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod cgroup;
+pub mod dir;
 pub mod eventfd;
 pub mod file;
 pub mod host;

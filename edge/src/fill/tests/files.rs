@@ -65,7 +65,6 @@ fn what_is_not_a_file_beneath_the_root_is_refused() {
     let rig = Rig::with_files(&root);
     let rows = [
         ("/missing", FillError::NotFound),
-        ("/dir", FillError::NotFound),
         ("/dir/", FillError::NotFound),
         ("/dir/%00", FillError::NotFound),
         ("/../secret", FillError::NotFound),
@@ -80,4 +79,8 @@ fn what_is_not_a_file_beneath_the_root_is_refused() {
     for (target, expected) in rows {
         assert_eq!(rig.open(target).opened().err(), Some(expected), "{target}");
     }
+    let (moved, _) = rig.open("/dir?x=1").object();
+    assert_eq!(moved.meta.status, 301);
+    let headers = String::from_utf8_lossy(&moved.meta.headers).into_owned();
+    assert!(headers.starts_with("Location: /dir/?x=1\r\n"), "{headers}");
 }
