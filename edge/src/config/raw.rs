@@ -184,11 +184,6 @@ impl<'d> Entry<'d> {
         self.value.get_ref().as_bool().or_else(|| self.refuse_kind("true or false"))
     }
 
-    /// `true` or `false`, where something else may stand as well.
-    pub(super) fn as_flag(&self) -> Option<bool> {
-        self.value.get_ref().as_bool()
-    }
-
     pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let Some(integer) = self.value.get_ref().as_integer() else {
             return self.refuse_kind("a whole number");

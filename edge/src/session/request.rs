@@ -283,7 +283,7 @@ impl Session {
             let (object, how) = self.exchange.wants.take()?;
             self.aside = true;
             let want = Want::Derive { object, how };
-            let demand = demand_of(head, site.clone(), host, want, context);
+            let demand = self.demand_of(head, site.clone(), host, want, context);
             return Some(Action::Demand(Box::new(demand)));
         }
         self.exchange.outcome = Outcome::Miss;
