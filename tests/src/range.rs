@@ -29,7 +29,7 @@ impl Range {
         let path = Range::object();
         let object = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let mut ebpf = Ebpf::load(&object).map_err(|e| format!("{e:?}"))?;
-        for name in ["shuffle", "shoot", "empty"] {
+        for name in ["shuffle", "shoot", "sift", "empty"] {
             xdp(&mut ebpf, name)?.load().map_err(|e| format!("{name}: {e:?}"))?;
         }
         Ok(Range { ebpf })
@@ -77,6 +77,12 @@ impl Range {
             ..Default::default()
         };
         xdp(&mut self.ebpf, "shoot").unwrap().test_run(options).expect("a volley");
+    }
+
+    /// Has an interface take what is sent to it, but for answers to the sources of the [`Aim`].
+    pub fn sift(&mut self, interface: &str) {
+        let program = xdp(&mut self.ebpf, "sift").unwrap();
+        program.attach(interface, aya::programs::xdp::XdpMode::Driver).expect("attached");
     }
 
     /// Has an interface take what is sent to it: a veth drops frames unless it has a program or GRO.

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS};
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::{Array, ProgramArray};
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_redirect, bpf_xdp_adjust_tail};
 use aya_ebpf::macros::{btf_map, xdp};
@@ -12,6 +12,8 @@ use edge_common::range::{Aim, SOURCE_AT, TEMPLATE_BYTES};
 
 /// IPv4 and TCP checksums in the template, an Ethernet frame without tags or IP options.
 const IP_CHECKSUM_AT: usize = 24;
+/// Of an Ethernet frame without tags.
+const DESTINATION_AT: usize = 30;
 const TCP_CHECKSUM_AT: usize = 50;
 
 #[btf_map(name = "aim")]
@@ -37,6 +39,23 @@ pub fn shoot(context: XdpContext) -> u32 {
         // SAFETY: a helper that notes an interface.
         Some(interface) => unsafe { bpf_redirect(interface, 0) as u32 },
         None => XDP_ABORTED,
+    }
+}
+
+/// Drops what is sent to the sources of the template, which nobody has; the rest passes.
+#[xdp]
+pub fn sift(context: XdpContext) -> u32 {
+    let Some(aim) = AIM.get(0) else { return XDP_PASS };
+    let start = context.data();
+    if start + DESTINATION_AT + 4 > context.data_end() {
+        return XDP_PASS;
+    }
+    // SAFETY: the four bytes were just found to lie in the frame.
+    let to = u32::from_be_bytes(unsafe { *((start + DESTINATION_AT) as *const [u8; 4]) });
+    let span = u64::from(aim.sources) * u64::from(aim.step);
+    match u64::from(to.wrapping_sub(aim.first_source)) < span {
+        true => XDP_DROP,
+        false => XDP_PASS,
     }
 }
 

@@ -106,7 +106,8 @@ fn shoot(aim: Aim, beside: Beside, over: &AtomicBool, sent: &AtomicU64) -> Resul
     only.set(FLOOD_CPU);
     sched_setaffinity(None, &only).map_err(|error| error.to_string())?;
     let mut range = Range::load()?;
-    range.receive("c0");
+    // Answers to addresses nobody has end here, before they cost a client's host anything.
+    range.sift("c0");
     range.aim(aim);
     while !over.load(Relaxed) {
         match beside {
@@ -135,11 +136,12 @@ fn nginx(seconds: f64) -> Outcome<Vec<Row>> {
     command.arg("-c").arg(&config);
     let _nginx = stage.server.run(|| Process::spawn("nginx", &mut command));
     let rules = format!(
-        "table inet limits {{\n set meter {{ type ipv4_addr; size 65535; flags dynamic; timeout 10s; }}\n \
-         chain input {{ type filter hook input priority -300;\n \
+        "table inet limits {{\n set askers {{ type ipv4_addr; size 65535; flags dynamic; timeout 10s; }}\n \
+         chain input {{ type filter hook input priority filter;\n \
          ct state invalid drop\n \
-         tcp dport {port} ct state new add @meter {{ ip saddr limit rate over 500/second burst 1000 packets }} drop\n \
-         tcp dport {port} tcp flags & (syn | ack) == syn limit rate over 20000/second burst 20000 packets drop\n }} }}\n"
+         tcp dport {port} ct state new add @askers {{ ip saddr limit rate over 500/second burst 1000 packets }} drop\n \
+         tcp dport {port} tcp flags & (syn | ack) == syn limit rate over 20000/second burst 20000 packets drop\n\
+         }}\n}}\n"
     );
     let file = stage.dir().join("limits.nft");
     std::fs::write(&file, rules)?;

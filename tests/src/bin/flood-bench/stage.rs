@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use edge::sys::mount;
-use edge_tests::netns::{Host, SERVER, SERVER_INTERFACE, cable};
+use edge_tests::netns::{CLIENTS, Host, SERVER, SERVER_INTERFACE, cable};
 use edge_tests::{Node, NodeConfig};
 use tempfile::TempDir;
 
@@ -36,6 +36,8 @@ impl Stage {
     pub fn new(bytes: usize) -> Outcome<Stage> {
         let (client, server) = cable()?;
         server.sysctl("tcp_syncookies", 1);
+        // Answers to addresses that nobody has leave the host, as they would in a real one.
+        server.ip(&["route", "add", "default", "via", CLIENTS[0]])?;
         let dir = TempDir::new()?;
         std::fs::create_dir(dir.path().join("www"))?;
         std::fs::write(dir.path().join("www/file"), vec![7; bytes])?;
@@ -58,6 +60,11 @@ impl Stage {
         let origin = format!("file://{}", self.dir.path().join("www").display());
         let listen = format!("[[listen]]\naddr = \"{}:0\"\n", SERVER[0]);
         let config = NodeConfig::of(&origin).section(&listen);
+        // The clients of a measurement ask like nobody else; what the kernel counts of them stays in force.
+        let rules = ["requests", "bytes", "object_requests", "object_bytes"];
+        let config = rules.iter().fold(config, |config, rule| {
+            config.guard(&format!("[[guard.limit]]\non = \"{rule}\"\nrate = 0"))
+        });
         let config = match guarding {
             Guarding::Off => config,
             Guarding::Enforce => config.guarded_at(SERVER_INTERFACE, &self.pins()),
@@ -130,6 +137,7 @@ fn client(to: SocketAddr, file: &str, over: &AtomicBool) -> Got {
             continue;
         };
         let _ = stream.set_read_timeout(Some(PATIENCE));
+        let _ = stream.set_nodelay(true);
         let mut begun = begun;
         for _ in 0..10 {
             let answer = ask(&mut stream, file);
@@ -150,7 +158,8 @@ fn client(to: SocketAddr, file: &str, over: &AtomicBool) -> Got {
 /// The length of the answer's body.
 fn ask(stream: &mut TcpStream, file: &str) -> std::io::Result<u64> {
     use std::io::{Error, ErrorKind};
-    write!(stream, "GET {file} HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    // In one piece: two would wait for each other's acknowledgement.
+    stream.write_all(format!("GET {file} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())?;
     let mut buffer = vec![0; 256 << 10];
     let mut have = 0;
     let (head, length) = loop {
