@@ -32,7 +32,7 @@ pub const TOOLS: [(&str, &str); 21] = [
 ];
 
 /// What is told again under the guard: clients of every kind, and as many at once as anywhere.
-const GUARDED: [&str; 4] = ["accounts", "download", "filedir", "sites"];
+const GUARDED: [&str; 3] = ["accounts", "download", "filedir"];
 
 /// Runs every stage, whatever the ones before it said, and sums up.
 pub fn test(install: bool, filters: &[String]) -> Result<()> {
