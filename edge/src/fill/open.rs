@@ -76,8 +76,7 @@ impl Filler {
                 demand.ticket.open(Opened::Object(found.own(), outcome));
                 self.again(joined);
                 if let Some(rest) = rest {
-                    let tickets = [demand.ticket.clone()];
-                    self.pour(&demand, &found.object, rest, &tickets).await;
+                    self.pour(&demand, &found.object, rest, &[demand.ticket.clone()]).await;
                 }
             }
             Opening::Shared(found, outcome, rest) => {

@@ -85,6 +85,10 @@ fn git_clones_and_pulls() {
     run(&git, clones.path(), &["clone", "-q", "-b", "main", &url, "after"]);
     source.commit("new", 5);
     source.publish(&bare);
+    // As long as the old one and of the same second, it would have the old one's tag.
+    let refs = fs::File::options().write(true).open(bare.join("info/refs")).expect("the heads");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    refs.set_modified(later).expect("a later time");
     run(&git, &clone, &["pull", "-q", "--ff-only"]);
     assert_eq!(run(&git, &clone, &["rev-parse", "HEAD"]).stdout, source.head());
 }

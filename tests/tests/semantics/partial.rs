@@ -148,7 +148,14 @@ fn parts_of_other_versions_or_without_a_strong_validator_are_not_combined() {
             false => page.etag.clone(),
         };
         origin.put("/a", Page { content: next, etag, ..page });
-        let whole = node.get("/a").expect_status(200);
+        let mut whole = node.get("/a");
+        if !whole.complete {
+            // What was begun before the change was seen is cut, never mixed; whoever asks next gets all.
+            let is_part = |of: &Content| of.all().starts_with(&whole.body);
+            assert!(is_part(&BODY) || is_part(&next), "two versions in a cut body");
+            whole = node.get("/a");
+        }
+        let whole = whole.expect_status(200);
         let is_old = whole.body[..] == BODY.all()[..];
         assert!(is_old || whole.body[..] == next.all()[..], "two versions in one body");
     }
