@@ -1,7 +1,6 @@
 //! Opening: from a URL to an object or a relay, answered as soon as the head is known; then the body.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::{rc::Rc, slice::from_ref, sync::Arc};
 
 use bytes::Bytes;
 
@@ -76,7 +75,7 @@ impl Filler {
                 demand.ticket.open(Opened::Object(found.own(), outcome));
                 self.again(joined);
                 if let Some(rest) = rest {
-                    self.pour(&demand, &found.object, rest, &[demand.ticket.clone()]).await;
+                    self.pour(&demand, &found.object, rest, from_ref(&demand.ticket)).await;
                 }
             }
             Opening::Shared(found, outcome, rest) => {
